@@ -1,0 +1,113 @@
+"""Verdict, the Verifier protocol, and rank: what a verifier answers and what one does with it first."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from pydantic import Field, model_validator
+
+from swe_rm.errors import VerifierError
+from swe_rm.trajectory import Noun, Trajectory
+
+
+class Verdict(Noun):
+    """One verifier's answer about one attempt."""
+
+    attempt_id: str
+    score: float = Field(ge=0, le=1, allow_inf_nan=False)
+    """P(YES) / (P(YES) + P(NO)), after calibration: the probability that the attempt resolves its task."""
+    raw_score: float = Field(ge=0, le=1, allow_inf_nan=False)
+    """The same before calibration; equal to `score` where nothing is calibrated."""
+    logprob_yes: float | None = Field(default=None, le=1e-6, allow_inf_nan=False)
+    logprob_no: float | None = Field(default=None, le=1e-6, allow_inf_nan=False)
+    """Natural log-probabilities over the full vocabulary, where the verifier has them."""
+    prompt_tokens: int | None = Field(default=None, ge=0)
+    truncated_tokens: int | None = Field(default=None, ge=0)
+    """Tokens of the attempt that the length policy cut."""
+    seconds: float | None = Field(default=None, ge=0)
+    verifier: str
+    """name@version."""
+
+    @model_validator(mode="after")
+    def _both_or_neither(self) -> "Verdict":
+        if (self.logprob_yes is None) != (self.logprob_no is None):
+            raise ValueError("logprob_yes and logprob_no come together")
+        return self
+
+    @property
+    def verdict_mass(self) -> float | None:
+        """P(YES) + P(NO): near 1 when the model really answers; None where there are no log-probabilities."""
+        if self.logprob_yes is None or self.logprob_no is None:
+            return None
+        return min(1.0, math.exp(self.logprob_yes) + math.exp(self.logprob_no))
+
+
+class Verifier(Protocol):
+    """Anything that yields verdicts. Verdicts carry ids and are joined by them, never by position."""
+
+    @property
+    def name(self) -> str:
+        """name@version, as it stands in every output."""
+        ...
+
+    def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
+        """One verdict for each trajectory, in any order.
+
+        Raises VerifierError where no verdict can be given: a failure is never a score.
+        """
+        ...
+
+
+def by_id(trajectories: Sequence[Trajectory], verdicts: Sequence[Verdict]) -> dict[str, Verdict]:
+    """Verdicts keyed by attempt id, exactly one for each trajectory.
+
+    Raises VerifierError when one is missing, given twice, or about an attempt that was not asked for.
+    """
+    found = {verdict.attempt_id: verdict for verdict in verdicts}
+    asked = {trajectory.attempt_id for trajectory in trajectories}
+    if len(found) != len(verdicts):
+        raise VerifierError("the verifier gave two verdicts on one attempt")
+    if found.keys() != asked:
+        missing, stray = len(asked - found.keys()), len(found.keys() - asked)
+        raise VerifierError(f"the verifier gave no verdict on {missing} attempts and {stray} that nobody asked for")
+    return found
+
+
+class Candidate(Noun):
+    """One attempt in the ranking of its task."""
+
+    attempt_id: str
+    policy: str
+    attempt: str
+    score: float
+    rank: int
+    """1 is best; equal scores share the best of their ranks."""
+
+
+class Ranking(Noun):
+    """One task's candidates, best first."""
+
+    instance_id: str
+    candidates: tuple[Candidate, ...]
+
+
+def rank(trajectories: Sequence[Trajectory], verdicts: Mapping[str, Verdict]) -> list[Ranking]:
+    """Rank the candidates of every task by score.
+
+    Tasks come in order of first appearance; ties are ordered by (policy, attempt), so the result does not depend on
+    file order, and share their rank.
+    """
+    groups: dict[str, list[Trajectory]] = defaultdict(list)
+    for trajectory in trajectories:
+        groups[trajectory.task.instance_id].append(trajectory)
+    return [Ranking(instance_id=task, candidates=_candidates(group, verdicts)) for task, group in groups.items()]
+
+
+def _candidates(group: Sequence[Trajectory], verdicts: Mapping[str, Verdict]) -> tuple[Candidate, ...]:
+    scored = sorted((-verdicts[t.attempt_id].score, t.origin.policy, t.origin.attempt, t.attempt_id) for t in group)
+    scores = [score for score, *_ in scored]
+    return tuple(
+        Candidate(attempt_id=id_, policy=policy, attempt=attempt, score=-score, rank=scores.index(score) + 1)
+        for score, policy, attempt, id_ in scored
+    )
