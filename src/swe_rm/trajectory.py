@@ -1,4 +1,4 @@
-"""What a verifier may look at (Task, Message, Trajectory) and, apart from it, what the tests said (Outcome, Labelled)."""
+"""What a verifier may look at (Task, Message, Trajectory) and, apart from it, what tests said (Outcome, Labelled)."""
 
 import hashlib
 import json
@@ -28,6 +28,10 @@ class Task(Noun):
     repo: str | None = None
     statement: str = ""
     """The issue text; empty when the source does not show it."""
+
+    def fold(self, folds: int) -> int:
+        """Which of `folds` groups the task belongs to, by hash of its id: all attempts at one task stay on one side."""
+        return int.from_bytes(hashlib.sha256(self.instance_id.encode()).digest()[:8]) % folds
 
 
 class ToolCall(Noun):

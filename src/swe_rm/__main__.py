@@ -1,0 +1,361 @@
+"""The command line: one function a verb. Everything heavy is imported inside them, so that --help is quick.
+
+Exit codes: 0 everything was read; 2 something was refused, with a line each on stderr, and the rest is done all the
+same; 1 nothing could be done.
+"""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from swe_rm.errors import SweRmError
+
+if TYPE_CHECKING:
+    from swe_rm.sources import Pile
+    from swe_rm.trajectory import Labelled
+    from swe_rm.verdict import Verdict, Verifier
+
+app = typer.Typer(
+    name="swe-rm",
+    help="Judge coding agents' attempts at issues: score, rank, measure, train.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+STDOUT = Path("-")
+
+Paths = Annotated[
+    list[Path], typer.Argument(metavar="PATH...", help="Files or folders of attempts, in any known format.")
+]
+VerifierName = Annotated[
+    str,
+    typer.Option(
+        "--verifier",
+        help="default, model, features, a checkpoint folder, recorded:FILE, mean:A,B, calibrated:DIR, "
+        "a control, or module:attribute.",
+    ),
+]
+Labels = Annotated[list[Path], typer.Option("--labels", help="Reports or tables that say which attempts resolved.")]
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is stdout.")]
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.")]
+
+
+@app.command()
+def rank(
+    paths: Paths,
+    verifier: VerifierName = "default",
+    top: Annotated[int | None, typer.Option(min=1, help="Show only the best N of each task.")] = None,
+    why: Annotated[bool, typer.Option("--why", help="Say what the verifier's score is made of.")] = False,
+    min_confidence: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Abstain from a task whose best score is below.")
+    ] = None,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+    json: JsonFile = None,
+) -> int:
+    """Rank each task's attempts, best first."""
+    from swe_rm import terminal
+    from swe_rm.verdict import rank as ranked
+
+    _writable(json)
+    pile, attempts = _read(paths, labels)
+    judge = _load(verifier, attempts)
+    verdicts, failed = _score(attempts, judge)
+    by_id = {item.trajectory.attempt_id: item for item in attempts if item.trajectory.attempt_id in verdicts}
+    rankings = [terminal.shown(r, top) for r in ranked([item.trajectory for item in by_id.values()], verdicts)]
+    reasons = terminal.reasons(rankings, by_id, judge, verdicts) if why else {}
+    console = _console(json)
+    console.print(f"ranked by {judge.name}", markup=False, highlight=False, soft_wrap=True)
+    for line in terminal.ranking_lines(rankings, by_id, reasons, min_confidence):
+        console.print(line, soft_wrap=True)
+    _write_json(json, terminal.ranking_json(rankings, min_confidence))
+    return _code(len(verdicts), _complain(pile) + failed)
+
+
+@app.command()
+def score(
+    paths: Paths,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.jsonl", help="One verdict a line.")],
+    verifier: VerifierName = "default",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue a file that a run left unfinished.")] = False,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+) -> int:
+    """Write one verdict a line."""
+    from swe_rm.scoring import score_to_file
+    from swe_rm.sources import open_pile
+    from swe_rm.terminal import Progress
+    from swe_rm.verifiers import needs_pool
+
+    _writable(out)
+    pool = _read(paths, labels)[1] if needs_pool(verifier) else None
+    judge = _load(verifier, pool)
+    pile = open_pile(paths, labels=labels)
+    with Progress("scoring") as progress:
+        tally = score_to_file(pile.attempts(), judge, out, resume=resume, progress=progress.advance)
+    _say(f"{out}: {tally.scored} scored, {tally.skipped} were there already, by {judge.name}")
+    failed = _lines(tally.unscored)
+    return _code(tally.scored + tally.skipped, _complain(pile) + failed)
+
+
+@app.command()
+def evaluate(
+    paths: Paths,
+    verifier: Annotated[
+        str | None, typer.Option("--verifier", help="As for rank; default where none is given.")
+    ] = None,
+    verdicts: Annotated[
+        Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, in place of a verifier.")
+    ] = None,
+    policy: Annotated[
+        Literal["exact", "family"], typer.Option(help="family: drop a policy's trailing [configuration].")
+    ] = "exact",
+    k_max: Annotated[int | None, typer.Option(min=1, help="Keep only tasks with at least K attempts.")] = None,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+    json: JsonFile = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained report there.")] = None,
+) -> int:
+    """Measure a verifier against what the tests said, with controls beside it."""
+    from swe_rm import report
+    from swe_rm.evaluate import evaluate as measure
+    from swe_rm.terminal import Progress
+
+    if verifier and verdicts:
+        raise SweRmError("--verifier and --verdicts exclude each other")
+    _writable(json, html)
+    pile, attempts = _read(paths, labels)
+    if verdicts:
+        answers, failed = _recorded(verdicts, attempts), 0
+    else:
+        answers, failed = _score(attempts, _load(verifier or "default", attempts))
+    with Progress("measuring"):
+        found = measure(attempts, answers, policy=policy, k_max=k_max)
+    report.print_report(found, _console(json))
+    if html:
+        report.write_html(found, html)
+    _write_json(json, found.to_json())
+    _lines(found.warnings)
+    return _code(len(answers), _complain(pile) + failed)
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml")],
+    set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file.")] = [],  # noqa: B006
+) -> int:
+    """Train a verifier as the file says; run again to resume."""
+    from swe_rm.train import TrainConfig
+    from swe_rm.train import train as run
+
+    folder = run(TrainConfig.load(config, set_))
+    typer.echo(str(folder))
+    return 0
+
+
+@app.command()
+def calibrate(
+    paths: Paths,
+    method: Annotated[Literal["temperature", "platt", "beta", "isotonic"], typer.Option()],
+    out: OutFolder,
+    verifier: VerifierName = "default",
+    verdicts: Annotated[
+        Path | None,
+        typer.Option("--verdicts", metavar="FILE", help="Its verdicts on these attempts, e.g. out-of-fold ones."),
+    ] = None,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+) -> int:
+    """Fit a calibrator to a verifier's scores; use it as calibrated:DIR."""
+    from swe_rm.verifiers import absolute_spec, calibrated
+
+    _new(out)
+    pile, attempts = _read(paths, labels)
+    judge = _load(verifier, attempts)
+    answers, failed = (_recorded(verdicts, attempts), 0) if verdicts else _score(attempts, judge)
+    calibration = calibrated.fitted(absolute_spec(verifier), judge.name, method, attempts, answers)
+    calibrated.save(out, calibration)
+    typer.echo(
+        f"{out}: {method} for {judge.name}, {calibration.calibrator.n} attempts at {calibration.n_tasks} tasks, "
+        f"ECE {calibration.ece_before:.3f} before and {calibration.ece_after:.3f} after, out of fold"
+    )
+    return _code(calibration.calibrator.n, _complain(pile) + failed)
+
+
+@app.command()
+def ingest(
+    paths: Paths,
+    out: OutFolder,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+) -> int:
+    """Read attempts of any format into shards of our own, with their outcomes."""
+    from swe_rm import store
+    from swe_rm.sources import open_pile
+    from swe_rm.terminal import Progress
+
+    pile = open_pile(paths, labels=labels)
+    with Progress("reading") as progress:
+        manifest = store.write(progress.over(pile.attempts()), out)
+    typer.echo(f"{out}: {manifest.n_attempts} attempts in {len(manifest.shards)} shards")
+    return _code(manifest.n_attempts, _complain(pile))
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that ingest wrote.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="One document a line; .gz or .zst compress.")],
+    format: Annotated[Literal["attempts"], typer.Option("--format")] = "attempts",
+) -> int:
+    """Write ingested attempts in a format for others."""
+    from swe_rm import store
+    from swe_rm.terminal import Progress
+
+    _new(out)
+    with Progress("writing") as progress:
+        count = store.export(progress.over(store.read(folder)), out)
+    typer.echo(f"{out}: {count} attempts")
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Say what is installed, what the machine has, and which verifier is shipped."""
+    from swe_rm import doctor as checks
+
+    _console(None).print(checks.table())
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; every error a user can mend is one line on stderr."""
+    try:
+        return int(app(_spelled_out(sys.argv[1:] if argv is None else argv), standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        _say(f"swe-rm: {error.format_message()} (swe-rm --help shows the commands)")
+    except SweRmError as error:
+        _say(f"swe-rm: {error}")
+    except typer.Abort:
+        _say("swe-rm: stopped")
+    return 1
+
+
+def _spelled_out(argv: Sequence[str]) -> list[str]:
+    """The contract's two freedoms, spelled out: `--json` alone is stdout, `VERB PATH --labels A B` gives two files.
+
+    Where the paths come last, as in `VERB --labels A PATH`, a `--labels` takes one file.
+    """
+    words: list[str] = []
+    paths_first = len(argv) > 1 and not argv[1].startswith("-")
+    option = ""
+    for word in argv:
+        if word.startswith("-") and word != str(STDOUT):
+            words += [str(STDOUT)] if option == "--json" else []
+            option = word
+        elif option == "--labels":
+            words += ["--labels"] if paths_first and words[-1] != "--labels" else []
+        else:
+            option = ""
+        words.append(word)
+    return [*words, str(STDOUT)] if option == "--json" else words
+
+
+def _read(paths: Sequence[Path], labels: Sequence[Path]) -> tuple["Pile", list["Labelled"]]:
+    from swe_rm.sources import open_pile
+    from swe_rm.terminal import Progress
+
+    pile = open_pile(paths, labels=labels)
+    with Progress("reading") as progress:
+        return pile, list(progress.over(pile.attempts()))
+
+
+def _load(spec: str, pool: "Sequence[Labelled] | None") -> "Verifier":
+    from swe_rm.terminal import Progress
+    from swe_rm.verifiers import load_verifier
+
+    with Progress(f"loading {spec}"):
+        return load_verifier(spec, pool=pool)
+
+
+def _score(attempts: Sequence["Labelled"], verifier: "Verifier") -> tuple[dict[str, "Verdict"], int]:
+    """Verdicts by attempt id, and how many attempts got none; each of those is a line on stderr."""
+    from swe_rm.scoring import Unscored, score
+    from swe_rm.terminal import Progress
+
+    failures: list[Unscored] = []
+    with Progress("scoring", len(attempts)) as progress:
+        trajectories = [item.trajectory for item in attempts]
+        verdicts = score(trajectories, verifier, unscored=failures.append, progress=progress.advance)
+    return verdicts, _lines(failures)
+
+
+def _recorded(file: Path, attempts: Sequence["Labelled"]) -> dict[str, "Verdict"]:
+    from swe_rm.verifiers.recorded import join, read_verdicts
+
+    return join(read_verdicts(file), [item.trajectory for item in attempts])
+
+
+def _complain(pile: "Pile") -> int:
+    """Print what was refused and noticed while reading; the number of refusals."""
+    _lines(pile.notes)
+    refused = _lines(pile.refusals)
+    if refused or pile.side_files:
+        _say(
+            f"{pile.n_read} attempts in {len(pile.files_read)} files; {len(pile.side_files)} side files; "
+            f"{refused} refused, {len(pile.files_refused)} files whole"
+        )
+    return refused
+
+
+def _lines(items: Iterable[Any]) -> int:
+    lines = [str(item) for item in items]
+    for line in lines:
+        _say(line)
+    return len(lines)
+
+
+def _say(line: str) -> None:
+    """One line on stderr, whatever hostile text a file put into it."""
+    typer.echo("".join(c if c.isprintable() else " " for c in line), err=True)
+
+
+def _code(done: int, refused: int) -> int:
+    if not done:
+        _say("swe-rm: nothing could be done")
+        return 1
+    return 2 if refused else 0
+
+
+def _console(json: Path | None) -> Any:
+    """Where tables go: not among the JSON when that goes to stdout."""
+    from rich.console import Console
+
+    return Console(stderr=json == STDOUT)
+
+
+def _writable(*files: Path | None) -> None:
+    """Find out before the work, not after it, that a file cannot be written."""
+    for file in files:
+        if file and file != STDOUT and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise SweRmError(f"{file}: cannot be written: {'is a folder' if file.is_dir() else 'no such folder'}")
+
+
+def _new(path: Path) -> None:
+    if path.exists():
+        raise SweRmError(f"{path}: exists; give another --out")
+
+
+def _write_json(file: Path | None, document: Any) -> None:
+    import orjson
+
+    if file is None:
+        return
+    data = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS) + b"\n"
+    if file == STDOUT:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        file.write_bytes(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

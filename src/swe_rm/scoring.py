@@ -1,0 +1,220 @@
+"""Scoring attempts with a verifier: in memory, or into a file of verdicts that a killed run can take up again."""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import orjson
+
+from swe_rm.errors import RecordError, SweRmError, VerifierError
+from swe_rm.trajectory import Labelled, Noun, Trajectory
+from swe_rm.verdict import Verdict, Verifier, by_id
+
+CHUNK = 32
+"""Attempts given to the verifier at once: enough to sort by length, and a kill costs at most half a minute of them."""
+
+T = TypeVar("T")
+
+
+class Unscored(Noun):
+    """An attempt the verifier could give no verdict on, and why. It gets no score and is counted."""
+
+    attempt_id: str
+    instance_id: str
+    policy: str
+    attempt: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.instance_id} / {self.policy} / {self.attempt}: {self.reason}"
+
+
+class Tally(Noun):
+    """What became of the attempts of a `score_to_file` run; read = scored + skipped + unscored."""
+
+    read: int = 0
+    scored: int = 0
+    skipped: int = 0
+    """Already in the file."""
+    unscored: tuple[Unscored, ...] = ()
+
+
+def score(
+    trajectories: Sequence[Trajectory],
+    verifier: Verifier,
+    *,
+    unscored: Callable[[Unscored], None] | None = None,
+    progress: Callable[[int], None] | None = None,
+    chunk: int = CHUNK,
+) -> dict[str, Verdict]:
+    """The verdict on every trajectory, by attempt id.
+
+    An attempt the verifier fails on raises its VerifierError, or, where `unscored` is given, is reported to it and
+    missing from the result. `progress` is told the number of attempts done after each chunk. Raises SweRmError when
+    one attempt is given twice.
+    """
+    if len({trajectory.attempt_id for trajectory in trajectories}) != len(trajectories):
+        raise SweRmError("one attempt is given twice: scores are joined by attempt id")
+    verdicts: dict[str, Verdict] = {}
+    for part in _chunks(trajectories, chunk):
+        found, failed = _verdicts(part, verifier)
+        verdicts.update(found)
+        for failure in failed:
+            if unscored is None:
+                raise VerifierError(str(failure))
+            unscored(failure)
+        if progress:
+            progress(len(part))
+    return verdicts
+
+
+def score_to_file(
+    attempts: Iterable[Labelled],
+    verifier: Verifier,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Callable[[int], None] | None = None,
+    chunk: int = CHUNK,
+) -> Tally:
+    """Score a stream of attempts into `out`, one JSON object a line; memory stays at one chunk.
+
+    A chunk is appended whole and flushed to disk, so a killed run leaves at most a torn last line. With `resume` that
+    line is cut and attempts already in the file are skipped. Raises SweRmError when `out` exists (without `resume`) or
+    another run is writing it, VerifierError when another verifier wrote it, RecordError when it holds anything else.
+    """
+    read = scored = skipped = 0
+    failures: list[Unscored] = []
+    with _appending(out, resume) as file:
+        done = _resumable(file, out, verifier.name)
+        for part in _chunks(attempts, chunk):
+            fresh = _fresh(part, done)
+            found, failed = _verdicts(fresh, verifier)
+            rows = [verdict_row(t, found[t.attempt_id]) for t in fresh if t.attempt_id in found]
+            _append(file, b"".join(orjson.dumps(row) + b"\n" for row in rows))
+            failures += failed
+            read, scored, skipped = read + len(part), scored + len(rows), skipped + len(part) - len(fresh)
+            if progress:
+                progress(len(part))
+    assert read == scored + skipped + len(failures)
+    return Tally(read=read, scored=scored, skipped=skipped, unscored=tuple(failures))
+
+
+def verdict_row(trajectory: Trajectory, verdict: Verdict) -> dict[str, Any]:
+    """One line of `swe-rm score`: the keys of the command line contract, in its order."""
+    return {
+        "attempt_id": trajectory.attempt_id,
+        "content_hash": trajectory.content_hash,
+        "instance_id": trajectory.task.instance_id,
+        "policy": trajectory.origin.policy,
+        "attempt": trajectory.origin.attempt,
+        "score": verdict.score,
+        "raw_score": verdict.raw_score,
+        "logprob_yes": verdict.logprob_yes,
+        "logprob_no": verdict.logprob_no,
+        "verdict_mass": verdict.verdict_mass,
+        "prompt_tokens": verdict.prompt_tokens,
+        "truncated_tokens": verdict.truncated_tokens,
+        "seconds": verdict.seconds,
+        "verifier": verdict.verifier,
+    }
+
+
+def _verdicts(part: Sequence[Trajectory], verifier: Verifier) -> tuple[dict[str, Verdict], list[Unscored]]:
+    """Verdicts on a chunk; where it fails, its halves are tried, so that one bad attempt costs only itself."""
+    if not part:
+        return {}, []
+    try:
+        return by_id(part, verifier(part)), []
+    except VerifierError as error:
+        if len(part) == 1:
+            return {}, [_unscored(part[0], str(error))]
+    middle = len(part) // 2
+    first, failed_first = _verdicts(part[:middle], verifier)
+    second, failed_second = _verdicts(part[middle:], verifier)
+    return first | second, failed_first + failed_second
+
+
+def _unscored(trajectory: Trajectory, reason: str) -> Unscored:
+    instance_id, policy, attempt = trajectory.key
+    return Unscored(
+        attempt_id=trajectory.attempt_id, instance_id=instance_id, policy=policy, attempt=attempt, reason=reason
+    )
+
+
+def _fresh(part: Sequence[Labelled], done: set[str]) -> list[Trajectory]:
+    """The trajectories of the chunk that are not done; they are from now on."""
+    fresh = []
+    for item in part:
+        if item.trajectory.attempt_id not in done:
+            done.add(item.trajectory.attempt_id)
+            fresh.append(item.trajectory)
+    return fresh
+
+
+def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(items)
+    while part := list(islice(iterator, size)):
+        yield part
+
+
+@contextmanager
+def _appending(out: Path, resume: bool) -> Iterator[int]:
+    """A file descriptor to append to, held by this run alone; a file that got no line is not left behind."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | (0 if resume else os.O_EXCL)
+    try:
+        file = os.open(out, flags, 0o666)
+    except FileExistsError:
+        raise SweRmError(f"{out}: exists; --resume continues it, another --out starts anew") from None
+    except OSError as error:
+        raise SweRmError(f"{out}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SweRmError(f"{out}: another run is writing it") from None
+        try:
+            yield file
+        finally:
+            if os.fstat(file).st_size == 0:
+                out.unlink()
+    finally:
+        os.close(file)
+
+
+def _resumable(file: int, out: Path, verifier: str) -> set[str]:
+    """The attempt ids in the file, after its torn last line is cut."""
+    with open(file, "rb", closefd=False) as lines:
+        lines.seek(0)
+        done: set[str] = set()
+        whole = 0
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                break
+            done.add(_scored_by(line, f"line {number}", out, verifier, done))
+            whole += len(line)
+    os.ftruncate(file, whole)
+    return done
+
+
+def _scored_by(line: bytes, record: str, out: Path, verifier: str, done: set[str]) -> str:
+    try:
+        row = orjson.loads(line)
+        attempt_id, author = row["attempt_id"], row["verifier"]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        raise RecordError(str(out), record, "not a line of swe-rm score, so it cannot be resumed") from None
+    if author != verifier:
+        raise VerifierError(f"{out}: written by {author}, this run is {verifier}: use another --out")
+    if attempt_id in done:
+        raise RecordError(str(out), record, f"attempt {attempt_id} stands there twice")
+    return str(attempt_id)
+
+
+def _append(file: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(file, data) :]
+    os.fsync(file)

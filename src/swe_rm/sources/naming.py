@@ -1,0 +1,97 @@
+"""Names of tasks, runs and policies, taken from what agents call their files, folders and models."""
+
+import re
+from pathlib import Path
+
+_PACKED = re.compile(r"\.(?:gz|zst)$", re.IGNORECASE)
+_ENDINGS = re.compile(r"(?:\.(?:traj|pred|jsonl|ndjson|json|output))+$", re.IGNORECASE)
+_TASK = re.compile(r"(?P<owner>[A-Za-z0-9](?:(?!__)[\w.-])*)__(?P<name>(?:(?!__)[\w.-])+)-\d+")
+_OWNED = re.compile(r"(?P<owner>[A-Za-z0-9](?:(?!__)[\w.-])*)__(?P<name>(?:(?!__)[\w.-])+?)(?:\.[0-9a-f]{8}\..+|-\d+)")
+_NUMBERED = re.compile(r"(.*(?:-\d+|\.[0-9a-f]{8}\.(?:\w+__[a-z0-9]{8}|pr_\d+)))_(\d+)")
+_NEUTRAL = frozenset({
+    "all_preds", "completions", "eval", "evaluation", "infer", "inference", "llm_completions", "log", "logs",
+    "messages", "output", "outputs", "predictions", "preds", "report", "reports", "result", "results", "run_evaluation",
+    "session", "sessions", "traj", "trajectories", "trajectory", "trajs", "transcript", "transcripts",
+})  # fmt: skip
+"""Names of files and folders that say what lies in them, not whose it is."""
+
+
+def unpacked(name: str) -> str:
+    """A file's name without the ending of its compression."""
+    return _PACKED.sub("", name)
+
+
+def stem(path: Path) -> str:
+    """The file's name without compression and format endings."""
+    name = unpacked(path.name)
+    return _ENDINGS.sub("", name) or name
+
+
+def is_task(name: str) -> bool:
+    """Whether a name reads like a SWE-bench instance id (`owner__name-123`, one double underscore)."""
+    return _TASK.fullmatch(name) is not None
+
+
+def is_neutral(name: str) -> bool:
+    """Whether the name of a file or folder says nothing of whose run it belongs to."""
+    return name.lower() in _NEUTRAL or is_task(name)
+
+
+def repo_of(instance_id: str) -> str | None:
+    """`owner/name` of ids like `owner__name-123` and `owner__name.1a2b3c4d.kind`, else None."""
+    found = _OWNED.fullmatch(instance_id)
+    return f"{found['owner']}/{found['name']}" if found else None
+
+
+def split_number(instance_id: str) -> tuple[str, str | None]:
+    """An id with a try number hung on (`owner__name-123_4`) apart: the task's id and the number, if there is one."""
+    found = _NUMBERED.fullmatch(instance_id)
+    return (found[1], found[2]) if found else (instance_id, None)
+
+
+def run_folder(path: Path) -> Path:
+    """The folder of the run a file (or an attempt's folder) belongs to.
+
+    The nearest folder above it whose name is not neutral, not a task's and not the file's own.
+    """
+    own = stem(path)
+    for folder in path.absolute().parents:
+        if folder.name and folder.name != own and not is_neutral(folder.name):
+            return folder
+    return path.absolute().parent
+
+
+def run_name(path: Path, instance_id: str = "") -> str:
+    """The name of the run: its folder's, and the file's own behind it where that says more."""
+    folder = run_folder(path).name or "run"
+    own = stem(path)
+    says_more = own != instance_id and own != folder and not is_neutral(own) and not own.startswith("output")
+    return _printable(f"{folder}/{own}" if says_more else folder)
+
+
+def model_name(model: str) -> str:
+    """A model's name without its provider: `openai/gpt-x` and `gpt-x` are one model."""
+    return model.strip().rsplit("/", 1)[-1]
+
+
+def policy_name(scaffold: str, model: str, path: Path, instance_id: str) -> str:
+    """scaffold+model; the run's name stands in for a model the file does not name."""
+    return f"{scaffold}+{model_name(model) or run_name(path, instance_id)}"
+
+
+_CUT_OFF = re.compile(
+    r"exit_(?!command\b)|early_exit|limit|exceed|time_?d?_?out|error|exception|budget|abort|interrupt|kill|cancel"
+    r"|incomplete|unfinished|not_finished|stuck|max_?(?:iter|turn|step)"
+)
+
+
+def cut_off(exit_status: str) -> bool:
+    """Whether an exit status says the agent was stopped before its own end.
+
+    `submitted (exit_cost)` counts: the scaffold handed in what was there when the money ran out.
+    """
+    return _CUT_OFF.search(exit_status.lower().replace(" ", "_").replace("-", "_")) is not None
+
+
+def _printable(name: str) -> str:
+    return name.encode("utf-8", "replace").decode()

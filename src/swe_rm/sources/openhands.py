@@ -1,0 +1,76 @@
+"""OpenHands' `output.jsonl`: one line an instance, with the event log of version 0 or 1."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from swe_rm.labels import reported
+from swe_rm.sources import fields, naming
+from swe_rm.sources.openhands_events import history_messages
+from swe_rm.sources.outline import outline
+from swe_rm.sources.reader import Record, Refusal, Unit, attempt, read_each, row
+from swe_rm.trajectory import Labelled, Outcome
+
+NAME = "openhands"
+FOLDER = False
+SCAFFOLD = "OpenHands"
+
+_COPIED_REPO = "mswebench/"
+"""Multi-SWE-bench writes the container image where the repository belongs."""
+
+
+def sniff(name: str, head: bytes) -> bool:
+    """Lines that name an instance, its metadata, and a test result or a history."""
+    found = outline(head)
+    return found.has("instance_id", "metadata") and bool(found.keys.keys() & {"test_result", "history", "git_patch"})
+
+
+def read(unit: Unit) -> Iterator[Labelled | Refusal]:
+    """One attempt for each line."""
+    return read_each(unit.path, _attempt)
+
+
+def _attempt(record: Record) -> Labelled:
+    data = row(record)
+    metadata = fields.mapping(data.get("metadata"), "metadata")
+    instance = fields.mapping(data.get("instance"), "instance")
+    result = fields.mapping(data.get("test_result"), "test_result")
+    llm = fields.mapping(fields.first(metadata, ("llm_config", "llm")), "metadata.llm")
+    instance_id = fields.text(data.get("instance_id"), "instance_id")
+    repo = fields.text(instance.get("repo"), "instance.repo")
+    run = naming.run_name(record.path, instance_id)
+    tried = data.get("attempt")
+    messages = history_messages(data.get("history"))
+    return attempt(
+        source=NAME,
+        scaffold=f"{SCAFFOLD} {fields.text(metadata.get('agent_class'), 'agent_class')}".strip(),
+        policy=naming.policy_name(
+            SCAFFOLD, fields.text(llm.get("model"), "metadata.llm.model"), record.path, instance_id
+        ),
+        attempt=f"{run}#{tried}" if isinstance(tried, int) and tried > 1 else run,
+        instance_id=instance_id,
+        repo="" if repo.startswith(_COPIED_REPO) else repo,
+        statement=fields.text(instance.get("problem_statement"), "problem_statement"),
+        messages=messages,
+        patch=fields.text(fields.first({**data, **result}, ("git_patch",)), "git_patch"),
+        finished=not data.get("error") and not _stopped(data),
+        **_label(record, data, result),
+    )
+
+
+def _stopped(data: Mapping[str, Any]) -> bool:
+    """Whether the log ends with the agent in error (out of iterations, say)."""
+    events = fields.sequence(data.get("history"), "history")
+    last = events[-1] if events else None
+    if not isinstance(last, dict):
+        return False
+    extras = last.get("extras")
+    return isinstance(extras, dict) and extras.get("agent_state") == "error"
+
+
+def _label(record: Record, data: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """The outcome an evaluation wrote into the line, under `test_result` or (older) beside it."""
+    for report, where in ((result.get("report"), "test_result.report"), (data.get("report"), "report")):
+        if report is not None:
+            outcome = reported(fields.mapping(report, where))
+            return {"outcome": outcome, "provenance": f"{record.path.name}: {where}"}
+    return {"outcome": Outcome.UNKNOWN}

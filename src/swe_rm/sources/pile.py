@@ -1,0 +1,215 @@
+"""A pile of attempts: what files and run folders hold, one record at a time, with every file and record accounted."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+from swe_rm.errors import RecordError
+from swe_rm.sources import naming, openhands, openhands_completions, predictions, streams
+from swe_rm.sources.placement import Place, Shelf
+from swe_rm.sources.reader import NOTHING, Refusal, Unit
+from swe_rm.sources.unread import Unread
+from swe_rm.sources.walk import ROWS, Finds, Source, find, label_file
+from swe_rm.trajectory import Labelled, Trajectory
+
+
+class Pile:
+    """The attempts of some files and folders, and an account of every file and record.
+
+    After `attempts()` has run to its end, each file is in exactly one of `files_read`, `side_files` and
+    `files_refused`, and `n_records == n_read + n_refused + n_merged`.
+    """
+
+    def __init__(self, finds: Finds, shelf: Shelf) -> None:
+        self._finds = finds
+        self._shelf = shelf
+        self._sources = sorted(finds.sources, key=_rank)
+        self._rewind()
+
+    refusals: list[Refusal]
+    """Records and files that could not be used; grows while `attempts()` streams."""
+    side_files: list[Path]
+    """Reports, results, configurations, logs: read as labels or patches, or knowingly set aside."""
+    files_read: list[Path]
+    """Files that gave attempts."""
+    files_refused: list[Path]
+    """Files that gave none: of no known format, or with every record refused."""
+    n_records: int
+    """Records met so far; a file that is refused as a whole counts as one."""
+    n_read: int
+    """Records that became attempts."""
+    n_merged: int
+    """Records that tell again what a trajectory of the same run at the same task told: its prediction, its calls."""
+
+    @property
+    def n_refused(self) -> int:
+        """Records and files refused."""
+        return len(self.refusals)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know beyond refusals: labels that disagree or could not be placed, merged records."""
+        merged = f"{self.n_merged} records tell again what a trajectory of the same run tells: merged with it"
+        return [*self._shelf.notes, *([merged] if self.n_merged else [])]
+
+    @property
+    def n_units(self) -> int:
+        """Files and attempt folders that `attempts()` goes through: the length of a progress bar."""
+        return len(self._sources)
+
+    @property
+    def n_units_done(self) -> int:
+        """How many of them it has gone through."""
+        return self._done
+
+    def attempts(self) -> Iterator[Labelled]:
+        """Every attempt once, in the order of the paths, predictions last.
+
+        Memory stays at one record (one file, where that is a document). The second attempt of one (instance, policy,
+        attempt) is refused. Calling it again starts anew.
+        """
+        self._rewind()
+        told = _Told(self._sources)
+        for source in self._sources:
+            yield from self._read(source, told)
+            self._done += 1
+        assert self.n_records == self.n_read + self.n_refused + self.n_merged
+
+    def _rewind(self) -> None:
+        self.refusals = [refusal for _, refusal in self._finds.refusals]
+        self.files_refused = [path for path, _ in self._finds.refusals]
+        self.side_files = list(self._finds.side_files)
+        self.files_read = []
+        self.n_records = len(self.refusals)
+        self.n_read = self.n_merged = self._done = 0
+
+    def _read(self, source: Source, told: "_Told") -> Iterator[Labelled]:
+        before = self.n_records, self.n_read, self.n_merged
+        place = _place(source)
+        for found in source.reader.read(source.unit):
+            self.n_records += 1
+            if told.again(found, source, place):
+                self.n_merged += 1
+            elif isinstance(found, Refusal):
+                self.refusals.append(found)
+            elif not told.first(found, place):
+                reason = "an attempt of this policy at this task with this name was read before"
+                record = " / ".join(found.trajectory.key)
+                self.refusals.append(Refusal(file=streams.display(source.unit.path), record=record, reason=reason))
+            else:
+                self.n_read += 1
+                yield self._shelf.label(told.completed(found, source, place), place)
+        self._account(source.unit, before)
+
+    def _account(self, unit: Unit, before: tuple[int, int, int]) -> None:
+        n_records, n_read, n_merged = before
+        if self.n_records == n_records:
+            self.n_records += 1
+            self.refusals.append(Refusal(file=streams.display(unit.path), reason="holds no records"))
+        if self.n_read > n_read:
+            self.files_read += unit.files
+        elif self.n_merged > n_merged:
+            self.side_files += unit.files
+        else:
+            self.files_refused += unit.files
+
+
+class _Rank(IntEnum):
+    """In which order sources are read: what may tell something again comes after what tells it first."""
+
+    TRAJECTORY = 0
+    MORE_OUTPUT = 1
+    """OpenHands' `output.critic_attempt_1.jsonl` and the like, from which `output.jsonl` is put together."""
+    CALLS = 2
+    PREDICTIONS = 3
+
+
+def _rank(source: Source) -> _Rank:
+    if source.reader.NAME == predictions.NAME:
+        return _Rank.PREDICTIONS
+    if source.reader.NAME == openhands_completions.NAME:
+        return _Rank.CALLS
+    again = source.reader.NAME == openhands.NAME and naming.unpacked(source.unit.path.name).startswith("output.")
+    return _Rank.MORE_OUTPUT if again and naming.stem(source.unit.path) != "output" else _Rank.TRAJECTORY
+
+
+class _Told:
+    """Which attempts have been told, and the patches that predictions beside trajectories add to them."""
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._keys: set[tuple[str, str, str]] = set()
+        self._instances: set[tuple[Path, str]] = set()
+        self._predictions: dict[Path, list[Source]] = {}
+        for source in sources:
+            if _rank(source) is _Rank.PREDICTIONS:
+                self._predictions.setdefault(naming.run_folder(source.unit.path), []).append(source)
+        self._patches: dict[Path, dict[str, str]] = {}
+
+    def again(self, found: Labelled | Refusal, source: Source, place: Place) -> bool:
+        """Whether a record only tells again, or in part, what another source of the run has told."""
+        rank = _rank(source)
+        if isinstance(found, Refusal):
+            told = rank is _Rank.PREDICTIONS and found.reason == NOTHING
+            return told and (place.run, found.instance_id) in self._instances
+        if rank is _Rank.MORE_OUTPUT:
+            return found.trajectory.key in self._keys
+        return rank > _Rank.MORE_OUTPUT and (place.run, found.trajectory.task.instance_id) in self._instances
+
+    def first(self, item: Labelled, place: Place) -> bool:
+        """Whether nothing of this name was told before; it is from now on."""
+        if item.trajectory.key in self._keys:
+            return False
+        self._keys.add(item.trajectory.key)
+        if item.trajectory.messages and not place.rows:
+            self._instances.add((place.run, item.trajectory.task.instance_id))
+        return True
+
+    def completed(self, item: Labelled, source: Source, place: Place) -> Labelled:
+        """The attempt with the patch its prediction has, where its own file has none."""
+        if item.trajectory.patch or place.rows or _rank(source) is _Rank.PREDICTIONS:
+            return item
+        patch = self._patches_of(place.run).get(item.trajectory.task.instance_id, "")
+        if not patch:
+            return item
+        completed = Trajectory(**{**dict(item.trajectory), "patch": patch, "finished": True})
+        return item.model_copy(update={"trajectory": completed})
+
+    def _patches_of(self, run: Path) -> dict[str, str]:
+        if run not in self._patches:
+            found = (item for source in self._predictions.get(run, ()) for item in source.reader.read(source.unit))
+            self._patches[run] = {
+                item.trajectory.task.instance_id: item.trajectory.patch for item in found if isinstance(item, Labelled)
+            }
+        return self._patches[run]
+
+
+def _place(source: Source) -> Place:
+    path = source.unit.path.absolute()
+    return Place(path, naming.run_folder(path), source.reader.NAME in ROWS)
+
+
+def open_pile(paths: Sequence[str | Path], labels: Sequence[str | Path] = ()) -> Pile:
+    """The pile of attempts in files and folders of any known format, `.gz` and `.zst` too.
+
+    Outcomes are taken from the rows, from reports and results beside the runs, and from the files in `labels`, which
+    come first. Raises RecordError (one line) when a path does not exist, a folder is empty, a label file cannot be
+    read, or no file is of a format that is read.
+    """
+    given_paths = [Path(path) for path in paths]
+    finds = find(given_paths)
+    given = [label_file(Path(path)) for path in labels]
+    named = {placed.path for placed in given}
+    beside = [placed for placed in finds.labels if placed.path not in named]
+    pile = Pile(finds, Shelf(beside, given, [_place(source) for source in finds.sources]))
+    if all(isinstance(source.reader, Unread) for source in finds.sources):
+        raise RecordError(", ".join(map(streams.display, given_paths)), "", _nothing(pile))
+    return pile
+
+
+def _nothing(pile: Pile) -> str:
+    """Why no attempt can be read, in one line: the first refusal stands for all."""
+    list(pile.attempts())
+    if not pile.refusals:
+        return f"no attempts among {len(pile.side_files)} reports, logs and other side files"
+    more = f" (and {pile.n_refused - 1} more refused)" if pile.n_refused > 1 else ""
+    return f"nothing to read: {pile.refusals[0]}{more}"

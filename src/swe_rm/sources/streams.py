@@ -1,0 +1,188 @@
+"""A file as bytes: decompressed, in UTF-8, cut into lines or parsed; damage is told after what could be read."""
+
+import codecs
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import zstandard
+
+from swe_rm.errors import RecordError
+
+CHUNK = 1 << 16
+"""Bytes read at a time; what a chunk decompresses to is held at once."""
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+def display(path: Path) -> str:
+    """The path as it stands in messages: one line that can be printed whatever bytes the name holds."""
+    return " ".join(str(path).encode("utf-8", "replace").decode().split())
+
+
+def chunks(path: Path) -> Iterator[bytes]:
+    """The content of a file, decompressed (gzip, zstd, by content) and in UTF-8 without a byte order mark.
+
+    Raises RecordError, after everything that could be read, when the file cannot be opened, its compressed data are
+    damaged or end early, or it is not in the encoding its byte order mark announces.
+    """
+    try:
+        with path.open("rb") as file:
+            yield from _utf8(_decompressed(iter(lambda: file.read(CHUNK), b"")))
+    except OSError as error:
+        raise RecordError(display(path), "", error.strerror or "cannot be read") from None
+    except (zlib.error, zstandard.ZstdError):
+        raise RecordError(display(path), "", "the compressed data are damaged") from None
+    except EOFError:
+        raise RecordError(display(path), "", "the compressed data end early") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(display(path), "", f"not valid {error.encoding}") from None
+
+
+def _decompressed(raw: Iterator[bytes]) -> Iterator[bytes]:
+    first = next(raw, b"")
+    if first.startswith(b"\x1f\x8b"):
+        return _inflated(_with_first(first, raw), lambda: zlib.decompressobj(wbits=31))
+    if re.match(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", first):
+        return _inflated(_with_first(first, raw), lambda: zstandard.ZstdDecompressor().decompressobj())
+    return _with_first(first, raw)
+
+
+def _inflated(raw: Iterable[bytes], start: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    """Decompressed members or frames, one after another; EOFError when the last one is not whole."""
+    member = start()
+    for chunk in raw:
+        data = chunk
+        while data:
+            if member.eof:
+                data = data.lstrip(b"\0")
+                if not data:
+                    break
+                member = start()
+            yield member.decompress(data)
+            data = member.unused_data if member.eof else b""
+    if not member.eof:
+        raise EOFError
+
+
+_MARKS = (
+    (codecs.BOM_UTF8, None),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""Byte order marks, UTF-32 first: its little-endian mark begins with that of UTF-16."""
+
+
+def _utf8(data: Iterator[bytes]) -> Iterator[bytes]:
+    head = b""
+    for chunk in data:
+        head += chunk
+        if len(head) >= 4:
+            break
+    for mark, encoding in _MARKS:
+        if head.startswith(mark):
+            if encoding is None:
+                return _with_first(head[len(mark) :], data)
+            return _recoded(_with_first(head, data), encoding)
+    return _with_first(head, data)
+
+
+def _recoded(data: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)()
+    for chunk in data:
+        yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def _with_first(first: bytes, rest: Iterable[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def head(path: Path, size: int) -> tuple[bytes, bool]:
+    """The first `size` bytes of the content, and whether that is all of it.
+
+    Raises RecordError only when nothing at all can be read: later damage is for whoever reads on.
+    """
+    held: list[bytes] = []
+    found = 0
+    try:
+        for chunk in chunks(path):
+            held.append(chunk)
+            found += len(chunk)
+            if found > size:
+                break
+    except RecordError:
+        if not found:
+            raise
+    return b"".join(held)[:size], found <= size
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(number from 1, line without its end) for every line that is whole; memory stays at one line.
+
+    Raises RecordError naming the line at which damage begins.
+    """
+    pending: list[bytes] = []
+    number = 1
+    try:
+        for chunk in chunks(path):
+            start = 0
+            while (end := chunk.find(b"\n", start)) >= 0:
+                pending.append(chunk[start:end])
+                yield number, b"".join(pending)
+                pending.clear()
+                number, start = number + 1, end + 1
+            pending.append(chunk[start:])
+    except RecordError as damage:
+        raise RecordError(damage.file, f"line {number}", damage.reason) from None
+    if any(pending):
+        yield number, b"".join(pending)
+
+
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_ESCAPE = re.compile(
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
+)
+
+
+def parse(text: bytes) -> Any:
+    """The JSON value of `text`, lone surrogates replaced by U+FFFD.
+
+    Raises ValueError saying what is wrong; NaN, infinity and nesting beyond 1,024 levels are refused.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        reason = error
+    if _SURROGATE.search(text):
+        try:
+            return orjson.loads(_ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], text))
+        except orjson.JSONDecodeError as error:
+            reason = error
+    if "UTF-8" in reason.msg:
+        raise ValueError("not valid UTF-8")
+    near = " ".join(reason.doc[reason.pos : reason.pos + 20].split())
+    raise ValueError(f"broken JSON: {reason.msg} at character {reason.pos}" + (f", near {near!r}" if near else ""))
+
+
+def document(path: Path) -> Any:
+    """The whole file as one JSON value. Raises RecordError."""
+    text = b"".join(chunks(path))
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise RecordError(display(path), "", str(error)) from None

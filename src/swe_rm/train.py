@@ -1,0 +1,517 @@
+"""The training loop: cross-entropy on the one verdict token, with language modelling beside or before it."""
+
+import hashlib
+import json
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from swe_rm import batch, model, sources
+from swe_rm.errors import MissingExtraError, SweRmError
+from swe_rm.model import Shape, VerdictModel
+from swe_rm.render import LengthPolicy, Renderer, rendered_text
+from swe_rm.trajectory import Labelled, Noun, Outcome
+from swe_rm.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import torch
+
+STATE_FOLDER = "state"
+LOG_FILE = "log.jsonl"
+
+
+class HoldOut(Noun):
+    """Tasks that training must not see."""
+
+    fold: int = Field(ge=0)
+    folds: int = Field(ge=2)
+
+    @model_validator(mode="after")
+    def _in_range(self) -> "HoldOut":
+        if self.fold >= self.folds:
+            raise ValueError("fold counts from 0 and must be below folds")
+        return self
+
+
+class TrainConfig(Noun):
+    """One training run, complete: the same config on the same data gives the same losses."""
+
+    name: str
+    version: str = "1"
+    out: Path
+    data: tuple[Path, ...] = Field(min_length=1)
+    """Labelled attempts, in any format swe-rm reads."""
+    labels: tuple[Path, ...] = ()
+    auxiliary: tuple[Path, ...] = ()
+    """More labelled attempts, typically patches alone, of which `auxiliary_rows` are drawn."""
+    auxiliary_rows: int | None = Field(default=None, ge=0)
+    tasks: Path | None = None
+    """JSONL of tasks (instance_id, problem_statement) for attempts whose source does not show the issue."""
+    base: Path | None = None
+    """Checkpoint of swe-rm, or a Qwen3-MoE folder, to start from; random weights of `shape` without it."""
+    shape: Shape = Shape()
+    vocabulary: Path | None = None
+    """Folder with a tokenizer.json for a model made from `shape`; fitted on the data without it."""
+    vocabulary_size: int = Field(default=12_288, ge=300)
+    policy: LengthPolicy = LengthPolicy()
+    objective: Literal["verdict", "language"] = "verdict"
+    """`language` is the warm-up: next-token loss on the prompts alone, labels unused."""
+    language_weight: float = Field(default=0.0, ge=0)
+    """Weight of the next-token loss beside the verdict's."""
+    language_share: float = Field(default=0.25, gt=0, le=1)
+    """Share of positions the next-token loss is taken at; the head costs more than the body at small sizes."""
+    router_weight: float = Field(default=0.0, ge=0)
+    """Weight of the load-balancing loss of the router, which counts every token."""
+    balance: Literal["none", "policy"] = "policy"
+    """`policy` weighs examples so that each policy's outcomes weigh the same: knowing the policy then earns nothing."""
+    hold_out: HoldOut | None = None
+    epochs: float = Field(default=2.0, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_share: float = Field(default=0.05, ge=0, lt=1)
+    """Share of the steps in which the rate rises to its peak; then it falls on a cosine to a tenth."""
+    weight_decay: float = Field(default=0.05, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    """Largest gradient norm."""
+    tokens_per_row: int = Field(default=8_192, ge=128)
+    tokens_per_step: int = Field(default=16_384, ge=128)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of forward and backward; master weights and optimiser are fp32 either way."""
+    seed: int = 0
+    checkpoint_minutes: float = Field(default=10.0, gt=0)
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> "TrainConfig":
+        """Read a YAML file; each override is `key=value` or `key.sub=value`, the value in YAML.
+
+        Raises SweRmError naming the file and key when something is unknown, missing or out of range.
+        """
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, yaml.YAMLError) as error:
+            raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
+        if not isinstance(content, dict):
+            raise SweRmError(f"{path}: a training config is a mapping of keys")
+        for override in overrides:
+            _override(content, override)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise SweRmError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+    def digest(self) -> str:
+        """Hex digest of everything that decides the weights; where they are written and how often does not."""
+        content = self.model_dump_json(exclude={"out", "checkpoint_minutes"})
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _override(content: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise SweRmError(f"--set {override}: expected key=value")
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise SweRmError(f"--set {override}: {parent} is not a group of keys")
+    content[last] = yaml.safe_load(value)
+
+
+# --- data ------------------------------------------------------------------------------------------------------------
+
+
+class TrainingExample(NamedTuple):
+    """One example as the loop needs it."""
+
+    token_ids: tuple[int, ...]
+    verdict_id: int
+    weight: float
+
+
+def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> list[Labelled]:
+    """The labelled attempts a run trains on, held-out tasks and unknown outcomes left out and counted aloud."""
+    statements = read_statements(config.tasks) if config.tasks else {}
+    kept = list(_admit(config, _read(config.data, config.labels, say), "data", say))
+    if config.auxiliary:
+        extra = list(_admit(config, _read(config.auxiliary, config.labels, say), "auxiliary", say))
+        if config.auxiliary_rows is not None and config.auxiliary_rows < len(extra):
+            extra = random.Random(config.seed).sample(extra, config.auxiliary_rows)
+            say(f"auxiliary: {len(extra)} drawn")
+        kept += extra
+    return [with_statement(labelled, statements) for labelled in kept]
+
+
+def _read(paths: Sequence[Path], labels: Sequence[Path], say: Callable[[str], None]) -> Iterator[Labelled]:
+    pile = sources.open_pile(paths, labels)
+    yield from pile.attempts()
+    for refusal in pile.refusals:
+        say(f"refused: {refusal}")
+
+
+def _admit(
+    config: TrainConfig, attempts: Iterator[Labelled], what: str, say: Callable[[str], None]
+) -> Iterator[Labelled]:
+    counts: Counter[str] = Counter()
+    hold_out = config.hold_out
+    for labelled in attempts:
+        if labelled.outcome is Outcome.UNKNOWN:
+            counts["outcome unknown"] += 1
+        elif hold_out and labelled.trajectory.task.fold(hold_out.folds) == hold_out.fold:
+            counts["task held out"] += 1
+        else:
+            counts["kept"] += 1
+            yield labelled
+    say(f"{what}: " + ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())))
+
+
+def read_statements(path: Path) -> dict[str, str]:
+    """Issue text by instance id from a JSONL (or .gz, .zst) of tasks. Raises RecordError on a row without either."""
+    return {task.instance_id: task.statement for task in sources.read_tasks(path)}
+
+
+def with_statement(labelled: Labelled, statements: Mapping[str, str]) -> Labelled:
+    """The same attempt with the issue text filled in where its source did not show it."""
+    trajectory = labelled.trajectory
+    statement = statements.get(trajectory.task.instance_id, "")
+    if trajectory.task.statement or not statement:
+        return labelled
+    task = trajectory.task.model_copy(update={"statement": statement})
+    return labelled.model_copy(update={"trajectory": trajectory.model_copy(update={"task": task})})
+
+
+def policy_weights(labelled: Sequence[Labelled]) -> list[float]:
+    """Weights under which both outcomes of every policy weigh the same; the mean weight is 1.
+
+    An attempt of a policy that shows one outcome only keeps weight 0: it could only teach whose attempt it is.
+
+    Raises SweRmError when no policy has both outcomes.
+    """
+    policies = Counter(item.trajectory.origin.policy for item in labelled)
+    groups = Counter((item.trajectory.origin.policy, item.outcome) for item in labelled)
+    outcomes = Counter(policy for policy, _ in groups)
+    weights = [
+        policies[item.trajectory.origin.policy] / groups[item.trajectory.origin.policy, item.outcome]
+        if outcomes[item.trajectory.origin.policy] == 2
+        else 0.0
+        for item in labelled
+    ]
+    total = sum(weights)
+    if not total:
+        raise SweRmError("no policy has attempts of both outcomes: balance: policy leaves nothing to learn from")
+    return [weight * len(weights) / total for weight in weights]
+
+
+def render_examples(config: TrainConfig, labelled: Sequence[Labelled], renderer: Renderer) -> list[TrainingExample]:
+    """Examples with their weights, in the order of `labelled`."""
+    weights = policy_weights(labelled) if config.balance == "policy" else [1.0] * len(labelled)
+    examples = (renderer.example(item) for item in labelled)
+    return [TrainingExample(e.prompt.token_ids, e.verdict_id, w) for e, w in zip(examples, weights, strict=True)]
+
+
+# --- the loop --------------------------------------------------------------------------------------------------------
+
+
+class Step(NamedTuple):
+    """What one optimiser step is made of."""
+
+    number: int
+    """Counts from 1."""
+    rows: list[batch.Row]
+
+
+def plan(sequences: Sequence[Sequence[int]], config: TrainConfig) -> list[Step]:
+    """Every step of a run, decided beforehand: each epoch is a shuffle of its own, the last may be a part of one."""
+    steps: list[Step] = []
+    whole, part = divmod(config.epochs, 1)
+    for epoch in range(math.ceil(config.epochs)):
+        order = list(range(len(sequences)))
+        random.Random(f"{config.seed}/{epoch}").shuffle(order)
+        if epoch == whole:
+            order = order[: round(part * len(order))]
+        held: list[batch.Row] = []
+        for row in batch.rows(sequences, order, config.tokens_per_row):
+            held.append(row)
+            if sum(len(r.token_ids) for r in held) + config.tokens_per_row > config.tokens_per_step:
+                steps.append(Step(len(steps) + 1, held))
+                held = []
+        if held:
+            steps.append(Step(len(steps) + 1, held))
+    return steps
+
+
+def learning_rate(step: int, steps: int, config: TrainConfig) -> float:
+    """Rate of step 1..steps: linear rise, then a cosine down to a tenth of the peak."""
+    rise = max(1, round(config.warmup_share * steps))
+    if step <= rise:
+        return config.learning_rate * step / rise
+    progress = (step - rise) / max(1, steps - rise)
+    return config.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * progress)))
+
+
+def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
+    """Run a config to its end and return the checkpoint folder; a run that was cut short goes on where it saved.
+
+    Raises SweRmError when the folder holds a run of another config (resume would mix two) and when the loss is not
+    finite (nothing more is saved).
+    """
+    labelled = read_labelled(config, say)
+    if not labelled:
+        raise SweRmError("no labelled attempt is left to train on")
+    verdict_model = initial_model(config, labelled)
+    examples = render_examples(config, labelled, verdict_model.renderer(config.policy))
+    return fit(config, verdict_model, examples, say)
+
+
+def initial_model(config: TrainConfig, labelled: Sequence[Labelled]) -> VerdictModel:
+    """The model a run starts from: a checkpoint, a pretrained folder, or random weights."""
+    if config.base is not None:
+        if (config.base / model.CARD_FILE).is_file():
+            return model.load(config.base, dtype="float32")
+        return model.prepare(config.base, config.policy, name=config.name, dtype="float32")
+    if config.vocabulary is not None:
+        vocabulary = Vocabulary.load(config.vocabulary)
+    else:
+        size = config.vocabulary_size
+        vocabulary = Vocabulary.train((rendered_text(item.trajectory)[:_FIT_TEXT] for item in labelled), size)
+    return model.create(config.shape, vocabulary, config.policy, name=config.name, seed=config.seed)
+
+
+_FIT_TEXT = 20_000
+"""Characters of each attempt the vocabulary is fitted on."""
+
+
+def fit(
+    config: TrainConfig,
+    verdict_model: VerdictModel,
+    examples: Sequence[TrainingExample],
+    say: Callable[[str], None] = print,
+) -> Path:
+    """The optimisation itself, on examples already rendered. See `train`."""
+    torch = _torch()
+    config.out.mkdir(parents=True, exist_ok=True)
+    steps = plan([example.token_ids for example in examples], config)
+    loop = _Loop(config, verdict_model, examples)
+    done = loop.resume()
+    if done:
+        say(f"{config.name}: resumed after step {done} of {len(steps)}")
+    started = saved = shown = time.monotonic()
+    with (config.out / LOG_FILE).open("a", encoding="utf-8") as log:
+        for step in steps[done:]:
+            record = loop.step(step, learning_rate(step.number, len(steps), config))
+            now = time.monotonic()
+            record["seconds"] = round(now - started, 2)
+            log.write(json.dumps(record) + "\n")
+            log.flush()
+            if now - shown > 20 or step.number == len(steps):
+                say(f"{config.name}: step {step.number}/{len(steps)} {_figures(record)}")
+                shown = now
+            if now - saved > 60 * config.checkpoint_minutes:
+                loop.save(step.number)
+                saved = now
+    training = {
+        "config": json.loads(config.model_dump_json(exclude={"out"})),
+        "digest": config.digest(),
+        "examples": len(examples),
+        "tokens": sum(len(row.token_ids) for step in steps for row in step.rows),
+        "versions": {"torch": torch.__version__, "transformers": _version("transformers")},
+    }
+    card = verdict_model.card.model_copy(
+        update={"name": config.name, "version": config.version, "policy": config.policy, "training": training}
+    )
+    VerdictModel(loop.finished(), verdict_model.vocabulary, card).save(config.out)
+    return config.out
+
+
+def _figures(record: Mapping[str, Any]) -> str:
+    return " ".join(f"{k} {v:.4g}" for k, v in record.items() if isinstance(v, float))
+
+
+class _Loop:
+    """Master weights, working copy and optimiser of one run."""
+
+    def __init__(self, config: TrainConfig, verdict_model: VerdictModel, examples: Sequence[TrainingExample]) -> None:
+        import torch
+
+        self.config = config
+        self.examples = examples
+        self.model = verdict_model
+        network = verdict_model.network
+        self.master = {name: p.detach().float().clone() for name, p in network.named_parameters()}
+        network.to(getattr(torch, config.precision)).train()
+        decayed = [p for p in self.master.values() if p.dim() >= 2]
+        others = [p for p in self.master.values() if p.dim() < 2]
+        groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95))
+
+    def step(self, step: Step, rate: float) -> dict[str, Any]:
+        """Forward, backward and update over one step's rows; the figures of the log."""
+        import torch
+
+        network = self.model.network
+        weight = sum(self.examples[i].weight for row in step.rows for i in row.members) or 1.0
+        tokens = sum(len(row.token_ids) for row in step.rows)
+        figures: Counter[str] = Counter()
+        for number, row in enumerate(step.rows):
+            losses = self._losses(row, seed=hash((self.config.seed, step.number, number)))
+            parts = {
+                "verdict": losses["verdict"] / weight,
+                "language": losses["language"] * len(row.token_ids) / tokens,
+                "router": losses["router"] * len(row.token_ids) / tokens,
+            }
+            torch.autograd.backward(self._total(parts))
+            figures.update({name: part.item() for name, part in parts.items()})
+        if not all(math.isfinite(value) for value in figures.values()):
+            raise SweRmError(f"{self.config.name}: the loss of step {step.number} is not finite: {dict(figures)}")
+        for name, parameter in network.named_parameters():
+            self.master[name].grad = None if parameter.grad is None else parameter.grad.float()
+            parameter.grad = None
+        norm = torch.nn.utils.clip_grad_norm_(self.master.values(), self.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self._publish()
+        return {"step": step.number, "tokens": tokens, **figures, "gradient_norm": float(norm), "rate": rate}
+
+    def _total(self, parts: Mapping[str, Any]) -> "torch.Tensor":
+        config = self.config
+        if config.objective == "language":
+            total: torch.Tensor = parts["language"]
+        else:
+            total = parts["verdict"] + config.language_weight * parts["language"]
+        with_router: torch.Tensor = total + config.router_weight * parts["router"]
+        return with_router
+
+    def _losses(self, row: batch.Row, seed: int) -> dict[str, Any]:
+        """Verdict loss (weighted sum), language loss and router loss (means) of one row; those not asked for are 0."""
+        import torch
+        from torch.nn.functional import cross_entropy
+
+        config, verdict_model = self.config, self.model
+        hidden, router = self._forward(row)
+        losses: dict[str, Any] = {"verdict": hidden.new_zeros(()), "language": hidden.new_zeros(()), "router": router}
+        if config.objective == "verdict":
+            members = [self.examples[i] for i in row.members]
+            logits = verdict_model.network.lm_head(hidden[torch.tensor(row.ends) - 1]).float()
+            targets = torch.tensor([e.verdict_id for e in members], device=logits.device)
+            weights = torch.tensor([e.weight for e in members], device=logits.device)
+            losses["verdict"] = (cross_entropy(logits, targets, reduction="none") * weights).sum()
+        if config.objective == "language" or config.language_weight:
+            positions = _language_positions(row, config.language_share, seed)
+            logits = verdict_model.network.lm_head(hidden[positions]).float()
+            losses["language"] = cross_entropy(logits, torch.tensor(row.token_ids, device=logits.device)[positions + 1])
+        return losses
+
+    def _forward(self, row: batch.Row) -> tuple["torch.Tensor", Any]:
+        if not self.config.router_weight:
+            hidden = self.model.hidden(row)
+            return hidden, hidden.new_zeros(())
+        return self.model.hidden_and_router_loss(row)
+
+    def _publish(self) -> None:
+        import torch
+
+        with torch.no_grad():
+            for name, parameter in self.model.network.named_parameters():
+                parameter.copy_(self.master[name])
+
+    def finished(self) -> Any:
+        """The network with its master weights, fp32, ready to score."""
+        import torch
+
+        network = self.model.network
+        network.to(torch.float32).eval()
+        self._publish()
+        return network
+
+    def save(self, step: int) -> None:
+        """Write weights, optimiser moments and step so that a reader sees all or nothing."""
+        from safetensors.torch import save_file
+
+        names = list(self.master)
+        tensors = {f"weight.{name}": self.master[name] for name in names}
+        for name in names:
+            state = self.optimizer.state.get(self.master[name], {})
+            for moment in ("exp_avg", "exp_avg_sq"):
+                if moment in state:
+                    tensors[f"{moment}.{name}"] = state[moment]
+        folder = self.config.out / STATE_FOLDER
+        folder.mkdir(exist_ok=True)
+        save_file(tensors, folder / "partial.safetensors")
+        file = f"step-{step}.safetensors"
+        (folder / "partial.safetensors").replace(folder / file)
+        meta = {"step": step, "file": file, "digest": self.config.digest(), "config": self.config.model_dump_json()}
+        (folder / "partial.json").write_text(json.dumps(meta), encoding="utf-8")
+        (folder / "partial.json").replace(folder / "state.json")
+        for old in folder.glob("step-*.safetensors"):
+            if old.name != file:
+                old.unlink()
+
+    def resume(self) -> int:
+        """Take up the state of an earlier run of this config; the number of steps it had done (0 without one)."""
+        import torch
+        from safetensors.torch import load_file
+
+        folder = self.config.out / STATE_FOLDER
+        if not (folder / "state.json").is_file():
+            (self.config.out / LOG_FILE).unlink(missing_ok=True)
+            return 0
+        meta = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        if meta["digest"] != self.config.digest():
+            keys = _differing(json.loads(meta["config"]), json.loads(self.config.model_dump_json()))
+            raise SweRmError(f"{self.config.out}: holds a run of another config (differs in {', '.join(keys)})")
+        tensors = load_file(folder / meta["file"])
+        step = int(meta["step"])
+        for name, parameter in self.master.items():
+            parameter.copy_(tensors[f"weight.{name}"])
+            if f"exp_avg.{name}" in tensors:
+                self.optimizer.state[parameter] = {
+                    "step": torch.tensor(float(step)),
+                    "exp_avg": tensors[f"exp_avg.{name}"],
+                    "exp_avg_sq": tensors[f"exp_avg_sq.{name}"],
+                }
+        self._publish()
+        _trim_log(self.config.out / LOG_FILE, step)
+        return step
+
+
+def _language_positions(row: batch.Row, share: float, seed: int) -> "torch.Tensor":
+    """A seeded share of the positions that have a next token inside their own sequence."""
+    import torch
+
+    inner = torch.ones(len(row.token_ids), dtype=torch.bool)
+    inner[torch.tensor(row.ends) - 1] = False
+    positions = inner.nonzero()[:, 0]
+    generator = torch.Generator().manual_seed(seed & 0x7FFF_FFFF)
+    count = max(1, round(share * len(positions)))
+    return positions[torch.randperm(len(positions), generator=generator)[:count]]
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+def _trim_log(log: Path, step: int) -> None:
+    """Drop the log's lines after a step: the resumed run writes them again."""
+    kept = [line for line in log.read_text(encoding="utf-8").splitlines() if json.loads(line)["step"] <= step]
+    log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", "model") from None
+    return torch
+
+
+def _version(package: str) -> str:
+    from importlib.metadata import version
+
+    return version(package)

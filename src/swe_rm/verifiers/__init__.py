@@ -1,0 +1,178 @@
+"""Anything that yields verdicts, one file per verifier, and `load_verifier`, which finds one by what the user wrote."""
+
+import importlib
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import Field, ValidationError
+
+from swe_rm.calibrate import Calibrator
+from swe_rm.errors import CheckpointError, VerifierError
+from swe_rm.trajectory import Labelled, Noun
+from swe_rm.verdict import Verifier
+
+SHIPPED = Path(__file__).parents[1] / "shipped"
+"""Weights that come with the package; `verifiers.json` there says what the shipped names stand for."""
+
+CONTROLS = ("constant", "shortest", "policy_prior", "task_prior", "oracle")
+POOLED = CONTROLS[2:]
+"""The controls that see outcomes."""
+
+Pool = Sequence[Labelled] | None
+
+
+class Shipped(Noun):
+    """What one shipped name stands for: the mean of its members, calibrated where there is a map."""
+
+    members: tuple[str, ...] = Field(min_length=1)
+    """Folders beside the file."""
+    calibrator: Calibrator | None = None
+
+
+def load_verifier(spec: str, *, pool: Sequence[Labelled] | None = None) -> Verifier:
+    """The verifier that `spec` names: see `known_verifiers` for what there is.
+
+    `pool` holds the labelled attempts that controls are built from. Raises VerifierError for what is unknown or lacks
+    its pool, MissingExtraError where packages are missing, and whatever the verifier's own file is refused with.
+    """
+    kind, _, argument = spec.partition(":")
+    if spec in _NAMED:
+        return _NAMED[spec](pool)
+    if argument and kind in _BUILT:
+        return _BUILT[kind](argument, pool)
+    if spec and Path(spec).is_dir():
+        return _folder(Path(spec), pool)
+    if argument and all(part.isidentifier() for part in [*kind.split("."), *argument.split(".")]):
+        return _attribute(spec, kind, argument)
+    if "/" in spec and "://" not in spec:
+        raise CheckpointError(f"{spec}: no such checkpoint folder")
+    raise VerifierError(f"unknown verifier {spec!r}: there is {', '.join(known_verifiers())}")
+
+
+def needs_pool(spec: str) -> bool:
+    """Whether the verifier, or one it is made of, is a control built from labelled attempts."""
+    return any(part in POOLED for part in re.split("[:,]", spec))
+
+
+def absolute_spec(spec: str) -> str:
+    """The same verifier, named so that it is found from any working directory."""
+    kind, _, argument = spec.partition(":")
+    if spec in _NAMED:
+        return spec
+    if kind == "mean":
+        return f"mean:{','.join(absolute_spec(member) for member in argument.split(','))}"
+    if argument and kind in _BUILT:
+        return f"{kind}:{Path(argument).absolute()}"
+    return str(Path(spec).absolute()) if Path(spec).is_dir() else spec
+
+
+def known_verifiers() -> list[str]:
+    """Every form a verifier can be named in."""
+    return [*_NAMED, "a checkpoint folder", *(f"{kind}:..." for kind in _BUILT), "module:attribute"]
+
+
+class ShippedFile(Noun):
+    """`verifiers.json`: the names that come with the package."""
+
+    default: Shipped
+    model: Shipped
+    features: Shipped
+
+
+def _shipped(name: str) -> Callable[[Pool], Verifier]:
+    def build(pool: Pool) -> Verifier:
+        from swe_rm.verifiers.calibrated import Calibrated
+        from swe_rm.verifiers.combined import Mean
+
+        shipped: Shipped = getattr(_shipped_file(), name)
+        members = [_folder(SHIPPED / member, pool) for member in shipped.members]
+        verifier = Mean(members) if len(members) > 1 else members[0]
+        return verifier if shipped.calibrator is None else Calibrated(verifier, shipped.calibrator)
+
+    return build
+
+
+def _shipped_file() -> ShippedFile:
+    file = SHIPPED / "verifiers.json"
+    try:
+        return ShippedFile.model_validate_json(file.read_bytes())
+    except OSError:
+        raise CheckpointError(f"{file}: missing, so this build of swe-rm has no default verifier") from None
+    except ValidationError as error:
+        raise CheckpointError(f"{file}: {error.errors()[0]['msg']}") from None
+
+
+def _control(name: str) -> Callable[[Pool], Verifier]:
+    def build(pool: Pool) -> Verifier:
+        from swe_rm.verifiers.controls import controls
+
+        if pool is None and name in POOLED:
+            raise VerifierError(f"the control {name} is built from labelled attempts, and none are given here")
+        return controls(pool or ())[name]
+
+    return build
+
+
+def _folder(folder: Path, pool: Pool) -> Verifier:
+    """A folder by what it holds: a calibrator, a cheap baseline's arrays, or else a model checkpoint."""
+    from swe_rm.verifiers import calibrated, features, words
+    from swe_rm.verifiers.local import Local
+
+    if (folder / calibrated.FILE).is_file():
+        return _calibrated(str(folder), pool)
+    if (folder / features.FILE).is_file():
+        return features.Features.load(folder)
+    if (folder / words.FILE).is_file():
+        return words.Words.load(folder)
+    return Local(folder)
+
+
+def _recorded(argument: str, pool: Pool) -> Verifier:
+    from swe_rm.verifiers.recorded import Recorded
+
+    return Recorded(argument)
+
+
+def _mean(argument: str, pool: Pool) -> Verifier:
+    from swe_rm.verifiers.combined import Mean
+
+    return Mean([load_verifier(member, pool=pool) for member in argument.split(",")])
+
+
+def _calibrated(argument: str, pool: Pool) -> Verifier:
+    from swe_rm.verifiers.calibrated import load
+
+    return load(Path(argument), lambda spec: load_verifier(spec, pool=pool))
+
+
+def _attribute(spec: str, module: str, attribute: str) -> Verifier:
+    """An object of the user's own: a verifier, or a class that gives one without arguments."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise VerifierError(f"{spec}: {error}") from None
+    try:
+        verifier = found() if isinstance(found, type) else found
+    except TypeError as error:
+        raise VerifierError(f"{spec}: {error}") from None
+    if not (callable(verifier) and isinstance(getattr(verifier, "name", None), str)):
+        raise VerifierError(f"{spec}: not a verifier: it has no name, or cannot be called")
+    return cast(Verifier, verifier)
+
+
+_NAMED: dict[str, Callable[[Pool], Verifier]] = {
+    **{name: _shipped(name) for name in ShippedFile.model_fields},
+    **{name: _control(name) for name in CONTROLS},
+}
+_BUILT: dict[str, Callable[[str, Pool], Verifier]] = {
+    "recorded": _recorded,
+    "mean": _mean,
+    "calibrated": _calibrated,
+}

@@ -1,0 +1,65 @@
+"""The verifier `mean:A,B`: the mean of several verifiers' scores."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from swe_rm.errors import VerifierError
+from swe_rm.trajectory import Trajectory
+from swe_rm.verdict import Verdict, Verifier, by_id
+
+Number = TypeVar("Number", int, float)
+
+
+class Mean:
+    """Scores an attempt by the mean of its members' scores.
+
+    Tokens read and seconds are summed over the members that report them, `truncated_tokens` is the largest cut any
+    member made; log-probabilities of different models have no mean and are left out. Raises VerifierError without
+    members, and whenever a member gives no verdict on an attempt.
+    """
+
+    def __init__(self, verifiers: Sequence[Verifier]) -> None:
+        if not verifiers:
+            raise VerifierError("a mean needs at least one verifier")
+        self._verifiers = tuple(verifiers)
+
+    @property
+    def name(self) -> str:
+        """mean(a@1,b@2): the members with their versions."""
+        return f"mean({','.join(verifier.name for verifier in self._verifiers)})"
+
+    def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
+        """One verdict for each trajectory, members joined by attempt id."""
+        answers = [by_id(trajectories, verifier(trajectories)) for verifier in self._verifiers]
+        name = self.name
+        return [_mean([answer[t.attempt_id] for answer in answers], name) for t in trajectories]
+
+    def explain(self, trajectory: Trajectory) -> list[str]:
+        """Each member's score, and below it what the member says about it."""
+        lines = []
+        for verifier in self._verifiers:
+            answer = by_id([trajectory], verifier([trajectory]))[trajectory.attempt_id]
+            lines.append(f"{verifier.name}: {answer.score:.3f}")
+            reasons = getattr(verifier, "explain", None)
+            lines += [f"  {line}" for line in (reasons(trajectory) if reasons else ())]
+        return lines
+
+
+def _mean(verdicts: Sequence[Verdict], name: str) -> Verdict:
+    return Verdict(
+        attempt_id=verdicts[0].attempt_id,
+        score=_average([verdict.score for verdict in verdicts]),
+        raw_score=_average([verdict.raw_score for verdict in verdicts]),
+        prompt_tokens=sum(tokens) if (tokens := _known(v.prompt_tokens for v in verdicts)) else None,
+        truncated_tokens=max(_known(v.truncated_tokens for v in verdicts), default=None),
+        seconds=sum(seconds) if (seconds := _known(v.seconds for v in verdicts)) else None,
+        verifier=name,
+    )
+
+
+def _average(scores: Sequence[float]) -> float:
+    return min(1.0, sum(scores) / len(scores))
+
+
+def _known(values: Iterable[Number | None]) -> list[Number]:
+    return [value for value in values if value is not None]

@@ -1,0 +1,529 @@
+"""The command line: what each verb writes, its exit code, and one line for whatever is wrong with the input."""
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+
+from swe_rm import terminal
+from swe_rm.__main__ import main
+from swe_rm.errors import VerifierError
+from swe_rm.trajectory import Trajectory
+from swe_rm.verdict import Candidate, Ranking, Verdict
+
+VERIFIER = f"{__name__}:Claims"
+
+SCORE_KEYS = [
+    "attempt_id", "content_hash", "instance_id", "policy", "attempt", "score", "raw_score", "logprob_yes",
+    "logprob_no", "verdict_mass", "prompt_tokens", "truncated_tokens", "seconds", "verifier",
+]  # fmt: skip
+REPORT_KEYS = {
+    "n_attempts", "n_tasks", "n_unscored", "base_rate", "auc", "auc_within_task", "ece", "brier", "cost", "verifier",
+    "auc_within_policy", "auc_same_policy_task", "n_pairs_same_policy_task", "auc_upset", "n_pairs_upset", "rm_at_k",
+    "pass_at_k", "rm_at_k_same_policy", "pass_at_k_same_policy", "n_tasks_at_k", "intervals", "slices", "controls",
+}  # fmt: skip
+
+
+class Claims:
+    """Believes an attempt the more, the longer its patch; cannot judge a patch that says NaN."""
+
+    name = "claims@1"
+
+    def __call__(self, trajectories: Sequence[Trajectory]) -> list[Verdict]:
+        if any("NaN" in trajectory.patch for trajectory in trajectories):
+            raise VerifierError("claims@1: NaN logits")
+        return [self._verdict(trajectory) for trajectory in trajectories]
+
+    def _verdict(self, trajectory: Trajectory) -> Verdict:
+        score = len(trajectory.patch) / 100
+        return Verdict(
+            attempt_id=trajectory.attempt_id, score=score, raw_score=score, prompt_tokens=9, verifier=self.name
+        )
+
+    def explain(self, trajectory: Trajectory) -> list[str]:
+        return [f"{len(trajectory.patch)} characters of patch"]
+
+
+class Slow(Claims):
+    def __call__(self, trajectories: Sequence[Trajectory]) -> list[Verdict]:
+        time.sleep(0.02)
+        return super().__call__(trajectories)
+
+
+def row(number: int, **changes: Any) -> dict[str, Any]:
+    """An attempts row: four attempts a task, two of each policy."""
+    return {
+        "source": "made",
+        "policy": ["otter", "heron [long]"][number % 2],
+        "scaffold": "plain",
+        "instance_id": f"pond__reeds-{number // 4}",
+        "repo": "pond/reeds",
+        "run": f"r{number % 4}",
+        "messages": [
+            {"role": "user", "content": "The reeds grow sideways."},
+            {"role": "assistant", "content": f"I cut them, attempt {number}."},
+        ],
+        "patch": "+" * (10 + 7 * number % 60),
+        "resolved": number % 3 == 0,
+        "label_source": "made",
+    } | changes
+
+
+ROWS = [row(number) for number in range(16)]
+
+
+def lines(rows: Sequence[dict[str, Any]]) -> bytes:
+    return b"".join(json.dumps(item).encode() + b"\n" for item in rows)
+
+
+@pytest.fixture
+def pile(tmp_path: Path) -> Path:
+    file = tmp_path / "pile.jsonl"
+    file.write_bytes(lines(ROWS))
+    return file
+
+
+def run(*argv: object) -> int:
+    return main([str(word) for word in argv])
+
+
+def error_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+# --- rank ------------------------------------------------------------------------------------------------------------
+
+
+def test_rank_writes_every_task_best_first(pile: Path, tmp_path: Path) -> None:
+    assert run("rank", pile, "--verifier", VERIFIER, "--json", tmp_path / "r.json") == 0
+    document = json.loads((tmp_path / "r.json").read_text())
+    assert list(document) == ["tasks"]
+    assert [task["instance_id"] for task in document["tasks"]] == [f"pond__reeds-{n}" for n in range(4)]
+    for task in document["tasks"]:
+        assert set(task) == {"instance_id", "candidates"}
+        assert [set(c) for c in task["candidates"]] == [{"attempt_id", "policy", "attempt", "score", "rank"}] * 4
+        scores = [candidate["score"] for candidate in task["candidates"]]
+        assert scores == sorted(scores, reverse=True)
+        assert [candidate["rank"] for candidate in task["candidates"]] == [1 + scores.index(s) for s in scores]
+
+
+def test_rank_shows_a_table_with_the_verifier_by_name_and_version(
+    pile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("rank", pile, "--verifier", VERIFIER, "--why") == 0
+    out = capsys.readouterr().out
+    for word in ("claims@1", "pond__reeds-3", "otter", "resolved", "characters", "9 tokens"):
+        assert word in out
+
+
+def test_top_keeps_the_best(pile: Path, tmp_path: Path) -> None:
+    assert run("rank", pile, "--verifier", VERIFIER, "--top", 1, "--json", tmp_path / "r.json") == 0
+    tasks = json.loads((tmp_path / "r.json").read_text())["tasks"]
+    assert [[candidate["rank"] for candidate in task["candidates"]] for task in tasks] == [[1]] * 4
+
+
+def test_below_the_confidence_asked_for_a_task_is_abstained_from(
+    pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r.json"
+    assert run("rank", pile, "--verifier", VERIFIER, "--min-confidence", 0.6, "--json", out) == 0
+    tasks = json.loads(out.read_text())["tasks"]
+    assert [task["abstained"] for task in tasks] == [task["candidates"][0]["score"] < 0.6 for task in tasks]
+    assert {task["abstained"] for task in tasks} == {True, False}
+    assert "abstains" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("argv", [["--json"], ["--json", "-"], ["--json", "--top", "4"]])
+def test_json_without_a_file_goes_to_stdout_alone(
+    pile: Path, argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("rank", pile, "--verifier", VERIFIER, *argv) == 0
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["tasks"]) == 4
+    assert "claims@1" in captured.err
+
+
+# --- score -----------------------------------------------------------------------------------------------------------
+
+
+def test_score_writes_the_keys_of_the_contract(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "s.jsonl"
+    assert run("score", pile, "--out", out, "--verifier", VERIFIER) == 0
+    written = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [list(item) for item in written] == [SCORE_KEYS] * 16
+    assert [(item["instance_id"], item["policy"], item["attempt"]) for item in written] == [
+        (item["instance_id"], item["policy"], item["run"]) for item in ROWS
+    ]
+
+
+def test_score_into_an_existing_file_is_one_line_and_resume_adds_nothing_twice(
+    pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "s.jsonl"
+    assert run("score", pile, "--out", out, "--verifier", VERIFIER) == 0
+    whole = out.read_bytes()
+    capsys.readouterr()
+    assert run("score", pile, "--out", out, "--verifier", VERIFIER) == 1
+    assert len(error_lines(capsys)) == 1
+    assert run("score", pile, "--out", out, "--verifier", VERIFIER, "--resume") == 0
+    assert out.read_bytes() == whole
+    assert run("score", pile, "--out", out, "--verifier", "constant", "--resume") == 1
+    assert "written by claims@1, this run is constant@1" in error_lines(capsys)[-1]
+
+
+def test_a_killed_command_resumes_to_every_attempt_once(tmp_path: Path) -> None:
+    pile, out = tmp_path / "pile.jsonl", tmp_path / "s.jsonl"
+    pile.write_bytes(lines([row(number) for number in range(2000)]))
+    words = ["score", str(pile), "--out", str(out), "--verifier", f"{__name__}:Slow", "--resume"]
+    command = [sys.executable, "-m", "swe_rm", *words]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))}
+    chance = random.Random(11)
+    for wanted in sorted(chance.sample(range(1, 1200), 2)):
+        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:
+            while not out.exists() or out.read_bytes().count(b"\n") < wanted:
+                assert process.poll() is None, "the run ended before it was killed"
+                time.sleep(0.002)
+            process.send_signal(signal.SIGKILL)
+        assert process.returncode == -signal.SIGKILL
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    ids = [json.loads(line)["attempt_id"] for line in out.read_text().splitlines()]
+    assert len(ids) == len(set(ids)) == 2000
+
+
+# --- evaluate --------------------------------------------------------------------------------------------------------
+
+
+def test_evaluate_writes_the_keys_of_the_contract(pile: Path, tmp_path: Path) -> None:
+    out, html = tmp_path / "e.json", tmp_path / "report.html"
+    assert run("evaluate", pile, "--verifier", VERIFIER, "--json", out, "--html", html) == 0
+    document = json.loads(out.read_text())
+    assert set(document) == REPORT_KEYS
+    assert (document["n_attempts"], document["n_tasks"], document["verifier"]) == (16, 4, "claims@1")
+    assert set(document["controls"]) == {"constant", "shortest", "policy_prior", "task_prior", "oracle"}
+    assert document["controls"]["oracle"]["auc"] == 1
+    assert "<html" in html.read_text()
+
+
+def test_recorded_verdicts_give_the_figures_of_the_verifier(pile: Path, tmp_path: Path) -> None:
+    scores, direct, recorded, by_name = (tmp_path / name for name in ("s.jsonl", "a.json", "b.json", "c.json"))
+    assert run("score", pile, "--out", scores, "--verifier", VERIFIER) == 0
+    assert run("evaluate", pile, "--verifier", VERIFIER, "--json", direct) == 0
+    assert run("evaluate", pile, "--verdicts", scores, "--json", recorded) == 0
+    assert run("evaluate", pile, "--verifier", f"recorded:{scores}", "--json", by_name) == 0
+    assert json.loads(direct.read_text()) == json.loads(recorded.read_text()) == json.loads(by_name.read_text())
+
+
+def test_families_and_k_max_reach_the_figures(pile: Path, tmp_path: Path) -> None:
+    out = tmp_path / "e.json"
+    assert run("evaluate", pile, "--verifier", VERIFIER, "--policy", "family", "--k-max", 3, "--json", out) == 0
+    document = json.loads(out.read_text())
+    assert set(document["slices"]["policy"]) == {"otter", "heron"}
+    assert list(document["rm_at_k"]) == ["1", "2", "3"]
+
+
+def test_one_class_only_is_null_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = tmp_path / "pile.jsonl", tmp_path / "e.json"
+    file.write_bytes(lines([row(number, resolved=False) for number in range(8)]))
+    assert run("evaluate", file, "--verifier", VERIFIER, "--json", out) == 0
+    assert json.loads(out.read_text())["auc"] is None
+    assert any("every attempt is unresolved" in line for line in error_lines(capsys))
+
+
+@pytest.mark.parametrize("order", ["after", "before", "apart"])
+def test_labels_given_apart_are_used(tmp_path: Path, order: str) -> None:
+    file, out = tmp_path / "pile.jsonl", tmp_path / "e.json"
+    file.write_bytes(lines([row(4 * number, resolved=None) for number in range(6)]))
+    labels = []
+    for number in range(2):
+        labels.append(tmp_path / f"labels{number}" / "report.json")
+        labels[-1].parent.mkdir()
+        mine = [f"pond__reeds-{n}" for n in range(6) if n % 2 == number]
+        report = {"resolved_ids": mine[:1], "unresolved_ids": mine[1:], "schema_version": 2}
+        labels[-1].write_text(json.dumps(report))
+    argv = {
+        "after": [file, "--labels", *labels],
+        "before": ["--labels", labels[0], "--labels", labels[1], file],
+        "apart": [file, "--labels", labels[0], "--policy", "exact", "--labels", labels[1]],
+    }[order]
+    assert run("evaluate", *argv, "--verifier", VERIFIER, "--json", out) == 0
+    document = json.loads(out.read_text())
+    assert (document["n_attempts"], document["base_rate"]) == (6, pytest.approx(1 / 3))
+
+
+# --- calibrate, ingest, export, doctor, train ------------------------------------------------------------------------
+
+
+def test_a_calibrator_is_written_and_used(pile: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "calibrated", tmp_path / "e.json"
+    many = tmp_path / "many.jsonl"
+    many.write_bytes(lines([row(number) for number in range(80)]))
+    assert run("calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", folder) == 0
+    assert run("evaluate", many, "--verifier", f"calibrated:{folder}", "--json", out) == 0
+    document = json.loads(out.read_text())
+    assert document["verifier"].startswith("platt(claims@1)@")
+    assert run("calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", folder) == 1
+
+
+def test_a_calibrator_may_be_fitted_on_recorded_verdicts(pile: Path, tmp_path: Path) -> None:
+    scores = tmp_path / "s.jsonl"
+    assert run("score", pile, "--out", scores, "--verifier", VERIFIER) == 0
+    verb = ["calibrate", pile, "--verifier", VERIFIER, "--method", "temperature"]
+    assert run(*verb, "--out", tmp_path / "a") == 0
+    assert run(*verb, "--verdicts", scores, "--out", tmp_path / "b") == 0
+    assert (tmp_path / "a" / "calibrator.json").read_text() == (tmp_path / "b" / "calibrator.json").read_text()
+
+
+def test_ingested_and_exported_attempts_are_the_same_attempts(pile: Path, tmp_path: Path) -> None:
+    folder, rows = tmp_path / "shards", tmp_path / "rows.jsonl.zst"
+    assert run("ingest", pile, "--out", folder) == 0
+    assert run("export", folder, "--format", "attempts", "--out", rows) == 0
+    reports = []
+    for source in (pile, folder, rows):
+        out = tmp_path / f"{source.name}.json"
+        assert run("score", source, "--out", out, "--verifier", VERIFIER) == 0
+        reports.append(sorted(out.read_text().splitlines()))
+    assert reports[0] == reports[1] == reports[2]
+    assert run("ingest", pile, "--out", folder) == 1
+    assert run("export", tmp_path, "--out", tmp_path / "x.jsonl") == 1
+
+
+def test_doctor_names_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("doctor") == 0
+    out = capsys.readouterr().out
+    for word in ("python", "pydantic", "extra model", "threads", "default verifier"):
+        assert word in out
+
+
+@pytest.mark.parametrize("content", [None, "- a list", "name: x\nsurprise: 1"])
+def test_train_says_what_is_wrong_with_its_config(
+    tmp_path: Path, content: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    if content is not None:
+        file.write_text(content)
+    assert run("train", file) == 1
+    assert len(found := error_lines(capsys)) == 1
+    assert "config.yaml" in found[0]
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+def broken_line(folder: Path) -> None:
+    (folder / "bad.jsonl").write_bytes(lines(ROWS[:2]) + b'{"policy": "otter", \n' + lines(ROWS[2:]))
+
+
+def beside(name: str, content: bytes) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        (folder / "good.jsonl").write_bytes(lines(ROWS))
+        (folder / name).write_bytes(content)
+
+    return make
+
+
+def one_more(**changes: Any) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        (folder / "rows.jsonl").write_bytes(lines([*ROWS, row(16, **changes)]))
+
+    return make
+
+
+SAME_KEY = {key: ROWS[3][key] for key in ("instance_id", "policy", "run")}
+OTHERS = lines([row(number, run=f"later{number}") for number in range(200)])
+TRUNCATED_GZ = gzip.compress(OTHERS)[:-30]
+TRUNCATED_ZST = zstandard.compress(OTHERS)[:-30]
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "broken JSON": (broken_line, "bad.jsonl: line 3"),
+    "truncated gz": (beside("late.jsonl.gz", TRUNCATED_GZ), "late.jsonl.gz"),
+    "truncated zst": (beside("late.jsonl.zst", TRUNCATED_ZST), "late.jsonl.zst"),
+    "wrong encoding": (beside("latin.jsonl", lines([row(16)]).replace(b"sideways", b"sid\xe9ways")), "latin.jsonl"),
+    "neither patch nor turns": (one_more(patch="", messages=[]), "rows.jsonl: line 17"),
+    "the same key twice": (one_more(**SAME_KEY), "rows.jsonl: pond__reeds-0 / heron [long] / r3"),
+    "no policy": (one_more(policy=""), "rows.jsonl: line 17"),
+    "NaN logits": (one_more(patch="+NaN"), "NaN logits"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+@pytest.mark.parametrize("verb", ["rank", "score", "evaluate"])
+def test_what_is_refused_is_one_line_and_loses_nothing_else(
+    tmp_path: Path, what: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make, says = REFUSED[what]
+    (tmp_path / "in").mkdir()
+    make(tmp_path / "in")
+    out = tmp_path / "out"
+    assert run(verb, tmp_path / "in", "--verifier", VERIFIER, "--out" if verb == "score" else "--json", out) == 2
+    err = [line for line in error_lines(capsys) if says in line]
+    assert len(err) == 1
+    assert scored(verb, out) >= len(ROWS)
+
+
+def scored(verb: str, out: Path) -> int:
+    """How many attempts a verb's output is about."""
+    if verb == "score":
+        return len(out.read_text().splitlines())
+    document = json.loads(out.read_text())
+    return int(
+        document["n_attempts"] if verb == "evaluate" else sum(len(task["candidates"]) for task in document["tasks"])
+    )
+
+
+@pytest.mark.slow
+def test_a_100_mb_observation_is_read_and_costs_no_other_attempt(tmp_path: Path) -> None:
+    seen = {"role": "tool", "content": "reed \n" * 18_000_000}
+    file, out = tmp_path / "pile.jsonl", tmp_path / "r.json"
+    file.write_bytes(lines([*ROWS, row(16, messages=[*ROWS[0]["messages"], seen])]))
+    assert file.stat().st_size > 100_000_000
+    assert run("rank", file, "--verifier", "shortest", "--json", out) == 0
+    assert scored("rank", out) == 17
+
+
+@pytest.mark.parametrize("what", [what for what in REFUSED if what != "NaN logits"])
+def test_ingest_refuses_the_same(tmp_path: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make, says = REFUSED[what]
+    (tmp_path / "in").mkdir()
+    make(tmp_path / "in")
+    assert run("ingest", tmp_path / "in", "--out", tmp_path / "out") == 2
+    assert len([line for line in error_lines(capsys) if says in line]) == 1
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["n_attempts"] >= len(ROWS)
+
+
+def empty_folder(folder: Path) -> None:
+    """Nothing in it."""
+
+
+def unknown_format(folder: Path) -> None:
+    (folder / "notes.jsonl").write_text('{"colour": "green"}\n')
+
+
+@pytest.mark.parametrize("make", [empty_folder, unknown_format])
+@pytest.mark.parametrize("verb", ["rank", "score", "evaluate", "ingest"])
+def test_where_nothing_can_be_done_the_code_is_one(
+    tmp_path: Path, make: Callable[[Path], None], verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    make(tmp_path / "in")
+    out = tmp_path / "out"
+    options = {"rank": ["--json", out], "score": ["--out", out], "evaluate": ["--json", out], "ingest": ["--out", out]}
+    verifier = [] if verb == "ingest" else ["--verifier", VERIFIER]
+    assert run(verb, tmp_path / "in", *verifier, *options[verb]) == 1
+    err = error_lines(capsys)
+    assert 1 <= len(err) <= 4
+    assert not any("Traceback" in line for line in err)
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["rank", "no/such/folder", "--verifier", VERIFIER], "no/such/folder"),
+        (["rank", "PILE", "--verifier", "magic"], "unknown verifier 'magic'"),
+        (["rank", "PILE", "--verifier", "./no-checkpoint"], "./no-checkpoint: no such checkpoint folder"),
+        (["rank", "PILE", "--verifier", "FOLDER"], "no swe_rm.json"),
+        (["rank", "PILE", "--verifier", VERIFIER, "--json", "missing/r.json"], "missing/r.json"),
+        (["rank", "PILE", "--verifier", VERIFIER, "--json", "FOLDER"], "is a folder"),
+        (["evaluate", "PILE", "--verifier", VERIFIER, "--html", "missing/r.html"], "missing/r.html"),
+        (["evaluate", "PILE", "--verifier", VERIFIER, "--verdicts", "x"], "exclude each other"),
+        (["evaluate", "PILE", "--verdicts", "none.jsonl"], "none.jsonl"),
+        (["score", "PILE", "--out", "missing/s.jsonl", "--verifier", VERIFIER], "missing/s.jsonl"),
+        (["score", "PILE", "--verifier", VERIFIER], "--out"),
+        (["evaluate", "PILE", "--policy", "vague"], "vague"),
+        (["rank"], "PATH"),
+        (["dance"], "dance"),
+        (["rank", "PILE", "--top", "0"], "--top"),
+    ],
+)
+def test_what_a_user_can_mend_is_one_line_and_no_traceback(
+    pile: Path, tmp_path: Path, argv: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "folder").mkdir()
+    names = {"PILE": str(pile), "FOLDER": str(tmp_path / "folder")}
+    assert run(*(names.get(word, word) for word in argv)) == 1
+    err = error_lines(capsys)
+    assert len(err) == 1
+    assert says.lower() in err[0].lower()
+
+
+def test_a_checkpoint_of_another_template_is_refused(
+    pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = {"name": "old", "version": "1", "template_hash": "0" * 16, "control": {}, "policy": {}}
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "swe_rm.json").write_text(json.dumps(card))
+    assert run("rank", pile, "--verifier", tmp_path / "old") == 1
+    err = error_lines(capsys)
+    assert len(err) == 1
+    assert "made for template 0000000000000000" in err[0]
+
+
+def test_hostile_names_cannot_reach_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "\x1b[2J\x07[bold]reeds[/bold]"
+    (tmp_path / "pile.jsonl").write_bytes(
+        lines([row(0, instance_id=hostile), row(0, instance_id=hostile), row(1, patch="+NaN", policy="\x1b]0;x\x07")])
+    )
+    assert run("rank", tmp_path / "pile.jsonl", "--verifier", VERIFIER) == 2
+    captured = capsys.readouterr()
+    assert "[bold]reeds" in captured.out
+    assert not set(captured.out + captured.err) & {"\x1b", "\x07"}
+
+
+# --- the terminal ----------------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """A stream that says whether it is a terminal and keeps what it is told."""
+
+    def __init__(self, terminal: bool) -> None:
+        self.terminal = terminal
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return self.terminal
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+@pytest.mark.parametrize("rewritten", [True, False])
+def test_long_work_shows_progress(monkeypatch: pytest.MonkeyPatch, rewritten: bool) -> None:
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.01)
+    screen = Screen(rewritten)
+    with terminal.Progress("counting", 3, screen) as progress:
+        for _ in progress.over(range(3)):
+            waited = time.monotonic()
+            while "counting" not in screen.text and time.monotonic() - waited < 30:
+                time.sleep(0.005)
+    assert "counting 0 of 3" in screen.text
+    assert ("\r\x1b[2K" in screen.text) == rewritten
+
+
+def test_short_work_shows_nothing() -> None:
+    screen = Screen(True)
+    with terminal.Progress("counting", 3, screen) as progress:
+        assert list(progress.over("abc")) == ["a", "b", "c"]
+    assert screen.text == ""
+
+
+def test_abstaining_is_about_the_best_candidate() -> None:
+    candidates = tuple(
+        Candidate(attempt_id=str(n), policy="p", attempt=str(n), score=s, rank=n + 1) for n, s in enumerate([0.7, 0.2])
+    )
+    ranking = Ranking(instance_id="t", candidates=candidates)
+    assert [terminal.abstains(ranking, level) for level in (None, 0.2, 0.7, 0.71)] == [False, False, False, True]
