@@ -113,6 +113,24 @@ def test_predictions_are_the_patches_of_the_trajectories_of_their_run(tmp_path: 
     assert fresh.trajectory.attempt_id == first.trajectory.attempt_id
 
 
+def test_a_prediction_that_differs_from_its_trajectory_is_noted(tmp_path: Path) -> None:
+    run = FIXTURES / "swe_agent" / "careful_v1"
+    for file in (file for number in (12, 13) for file in _below(run / f"tinkers__lantern-{number}")):
+        target = tmp_path / "night" / file.relative_to(run)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    assert _notes(tmp_path) == []
+    changed = tmp_path / "night" / "tinkers__lantern-12" / "tinkers__lantern-12.pred"
+    changed.write_text(changed.read_text().replace("self.lit = False", "self.lit = 0"))
+    assert _notes(tmp_path) == ["1 predictions hold another patch than the trajectory of the run, which is taken"]
+
+
+def _notes(folder: Path) -> list[str]:
+    pile = open_pile([folder])
+    assert (len(list(pile.attempts())), pile.n_merged, pile.refusals) == (2, 2, [])
+    return pile.notes
+
+
 def test_the_same_key_twice_is_refused_and_the_same_content_under_two_keys_is_not(tmp_path: Path) -> None:
     items, pile = pile_of(tmp_path / "a.jsonl", lines(row(), row(run="s"), row(patch="other\n")))
     assert [item.trajectory.origin.attempt for item in items] == ["r", "s"]

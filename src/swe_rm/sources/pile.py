@@ -48,9 +48,9 @@ class Pile:
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know beyond refusals: labels that disagree or could not be placed, merged records."""
-        merged = f"{self.n_merged} records tell again what a trajectory of the same run tells: merged with it"
-        return [*self._shelf.notes, *([merged] if self.n_merged else [])]
+        """What a user should know beyond refusals: labels that disagree or could not be placed, patches that differ."""
+        differ = f"{self._n_other_patch} predictions hold another patch than the trajectory of the run, which is taken"
+        return [*self._shelf.notes, *([differ] if self._n_other_patch else [])]
 
     @property
     def n_units(self) -> int:
@@ -81,7 +81,7 @@ class Pile:
         self.side_files = list(self._finds.side_files)
         self.files_read = []
         self.n_records = len(self.refusals)
-        self.n_read = self.n_merged = self._done = 0
+        self.n_read = self.n_merged = self._n_other_patch = self._done = 0
 
     def _read(self, source: Source, told: "_Told") -> Iterator[Labelled]:
         before = self.n_records, self.n_read, self.n_merged
@@ -90,6 +90,7 @@ class Pile:
             self.n_records += 1
             if told.again(found, source, place):
                 self.n_merged += 1
+                self._n_other_patch += told.otherwise(found, source, place)
             elif isinstance(found, Refusal):
                 self.refusals.append(found)
             elif not told.first(found, place):
@@ -138,7 +139,7 @@ class _Told:
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._keys: set[tuple[str, str, str]] = set()
-        self._instances: set[tuple[Path, str]] = set()
+        self._instances: dict[tuple[Path, str], set[str]] = {}
         self._predictions: dict[Path, list[Source]] = {}
         for source in sources:
             if _rank(source) is _Rank.PREDICTIONS:
@@ -161,8 +162,16 @@ class _Told:
             return False
         self._keys.add(item.trajectory.key)
         if item.trajectory.messages and not place.rows:
-            self._instances.add((place.run, item.trajectory.task.instance_id))
+            told = self._instances.setdefault((place.run, item.trajectory.task.instance_id), set())
+            told.add(item.trajectory.patch.strip())
         return True
+
+    def otherwise(self, found: Labelled | Refusal, source: Source, place: Place) -> bool:
+        """Whether a prediction told again holds another patch than every trajectory of the run at its task."""
+        if isinstance(found, Refusal) or _rank(source) is not _Rank.PREDICTIONS:
+            return False
+        told = self._instances[place.run, found.trajectory.task.instance_id]
+        return "" not in told and found.trajectory.patch.strip() not in told
 
     def completed(self, item: Labelled, source: Source, place: Place) -> Labelled:
         """The attempt with the patch its prediction has, where its own file has none."""

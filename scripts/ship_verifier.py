@@ -1,0 +1,179 @@
+"""Choose the default verifier by cross-validation, fit what ships, and write its model card.
+
+    python scripts/ship_verifier.py --train TRAIN --dev DEV --model runs/cv --out src/swe_rm/shipped
+
+`--model` is the folder of scripts/cross_validate.py. Folds are by task over train and dev. What ships is fitted on train
+alone and calibrated on out-of-fold scores of train, so the figures on dev are of attempts nothing was fitted to.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from swe_rm import model, sources, train
+from swe_rm.calibrate import Calibrator
+from swe_rm.calibrate import fit as fit_calibrator
+from swe_rm.evaluate import Report, evaluate
+from swe_rm.trajectory import Labelled, Outcome
+from swe_rm.verdict import Verdict, Verifier
+from swe_rm.verifiers import Shipped, ShippedFile, load_verifier
+from swe_rm.verifiers.features import Features
+from swe_rm.verifiers.words import Words
+
+FOLDS = 5
+VERSION = "1"
+CHEAP: dict[str, Callable[[Sequence[Labelled], Sequence[float]], Features | Words]] = {
+    "features": lambda items, weights: Features.fit(items, weights, version=VERSION),
+    "words-tail": lambda items, weights: Words.fit(items, weights, section="tail", version=VERSION),
+    "words-patch": lambda items, weights: Words.fit(items, weights, section="patch", version=VERSION),
+}
+CANDIDATES = (
+    ("model",),
+    ("features",),
+    ("words-tail",),
+    ("words-patch",),
+    ("model", "features"),
+    ("features", "words-tail"),
+    ("features", "words-tail", "words-patch"),
+    ("model", "features", "words-tail"),
+    ("model", "features", "words-tail", "words-patch"),
+)
+KEYS = ("auc_within_policy", "auc_same_policy_task", "auc_upset", "auc_within_task", "auc", "ece")
+
+Floats = npt.NDArray[np.float64]
+
+
+def read(paths: Sequence[Path]) -> list[Labelled]:
+    """Labelled attempts of known outcome."""
+    attempts = sources.open_pile(paths).attempts()
+    return [item for item in attempts if item.outcome is not Outcome.UNKNOWN]
+
+
+def out_of_fold(items: Sequence[Labelled], cheap: str) -> Floats:
+    """Scores of a cheap verifier, each by the fit that did not see the attempt's task."""
+    folds = np.array([item.trajectory.task.fold(FOLDS) for item in items])
+    scores = np.zeros(len(items))
+    for fold in range(FOLDS):
+        seen = [items[i] for i in np.flatnonzero(folds != fold)]
+        fitted = CHEAP[cheap](seen, train.policy_weights(seen))
+        held_out = np.flatnonzero(folds == fold)
+        scores[held_out] = [v.score for v in fitted([items[i].trajectory for i in held_out])]
+        print(f"{cheap}: fold {fold} done", flush=True)
+    return scores
+
+
+def model_scores(files: Iterable[Path], items: Sequence[Labelled]) -> Floats:
+    """P(YES) of the language model's held-out verdicts, in the order of `items`."""
+    found = {}
+    for file in files:
+        for row in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+            found[row["attempt_id"]] = 1 / (1 + np.exp(row["no"] - row["yes"]))
+    return np.array([found[item.trajectory.attempt_id] for item in items])
+
+
+def figures(items: Sequence[Labelled], scores: Floats, name: str) -> Report:
+    """What `swe-rm evaluate` says of these scores."""
+    pairs = zip(items, scores.tolist(), strict=True)
+    verdicts = [
+        Verdict(attempt_id=item.trajectory.attempt_id, score=s, raw_score=s, verifier=name) for item, s in pairs
+    ]
+    return evaluate(items, verdicts)
+
+
+def calibrated(items: Sequence[Labelled], scores: Floats) -> Floats:
+    """Platt-calibrated scores, each fold by the map of the others."""
+    folds = np.array([item.trajectory.task.fold(FOLDS) for item in items])
+    resolved = np.array([item.outcome is Outcome.RESOLVED for item in items])
+    mapped = np.zeros(len(items))
+    for fold in range(FOLDS):
+        mapped[folds == fold] = fit_calibrator("platt", scores[folds != fold], resolved[folds != fold])(
+            scores[folds == fold]
+        )
+    return mapped
+
+
+def fit_shipped(arguments: argparse.Namespace, items: Sequence[Labelled]) -> None:
+    """Fit the cheap verifiers on train and copy the language model in bf16."""
+    shutil.rmtree(arguments.out, ignore_errors=True)
+    weights = train.policy_weights(items)
+    for name, fit in CHEAP.items():
+        fit(items, weights).save(arguments.out / name)
+    model.load(arguments.model / "final", dtype="float32", device="cpu").save(arguments.out / "model", "bfloat16")
+
+
+def table(rows: dict[str, Report]) -> str:
+    """Markdown of the selection metrics with their 95% intervals."""
+    lines = ["| verifier | " + " | ".join(f"`{key}`" for key in KEYS) + " |", "|---" * (len(KEYS) + 1) + "|"]
+    for name, report in rows.items():
+        found = report.to_json()
+        lines.append(f"| {name} | " + " | ".join(_cell(found, key) for key in KEYS) + " |")
+    return "\n".join(lines)
+
+
+def _cell(found: dict[str, Any], key: str) -> str:
+    value, interval = found[key], found["intervals"].get(key)
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def _within(reports: dict[str, Report], members: Sequence[str]) -> float:
+    return reports["+".join(members)].metrics.auc_within_policy or 0.0
+
+
+def main() -> None:
+    """Measure every candidate, choose, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--dev", type=Path, required=True)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--scores", type=Path, help="keep out-of-fold scores there, and use those already there")
+    arguments = parser.parse_args()
+    own, dev = read([arguments.train]), read([arguments.dev])
+    items = own + dev
+    print(f"{len(own)} train, {len(dev)} dev", flush=True)
+    if arguments.scores and arguments.scores.is_file():
+        scores = dict(np.load(arguments.scores))
+    else:
+        scores = {name: out_of_fold(items, name) for name in CHEAP}
+        if arguments.scores:
+            np.savez(arguments.scores, **scores)
+    scores["model"] = model_scores(arguments.model.glob("fold-*/held_out.jsonl"), items)
+    means = {"+".join(members): np.mean([scores[m] for m in members], axis=0) for members in CANDIDATES}
+    reports = {name: figures(items, calibrated(items, mean), name) for name, mean in means.items()}
+    print(table(reports), flush=True)
+    chosen = max((m for m in CANDIDATES if "model" in m), key=lambda m: _within(reports, m))
+    print("chosen:", chosen, flush=True)
+    resolved = np.array([item.outcome is Outcome.RESOLVED for item in own])
+
+    def calibrator(members: Sequence[str]) -> Calibrator:
+        return fit_calibrator("platt", np.mean([scores[m][: len(own)] for m in members], axis=0), resolved)
+
+    fit_shipped(arguments, own)
+    names = {"default": chosen, "model": ("model",), "features": ("features",)}
+    shipped = {n: Shipped(members=members, calibrator=calibrator(members)) for n, members in names.items()}
+    file = ShippedFile.model_validate(shipped)
+    (arguments.out / "verifiers.json").write_text(file.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    on_dev = {}
+    for name in names:
+        verifier: Verifier = load_verifier(name)
+        on_dev[name] = evaluate(dev, verifier([item.trajectory for item in dev]))
+    result = {
+        "cross_validated": {name: report.to_json() for name, report in reports.items()},
+        "dev": {name: report.to_json() for name, report in on_dev.items()},
+        "noise_floor_dev": {name: report.ece_noise_floor for name, report in on_dev.items()},
+        "chosen": chosen,
+    }
+    Path("experiments/reports/default_verifier.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(table(on_dev), "\n", result["noise_floor_dev"])
+
+
+if __name__ == "__main__":
+    main()
