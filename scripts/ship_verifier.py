@@ -2,8 +2,8 @@
 
     python scripts/ship_verifier.py --train TRAIN --dev DEV --model runs/cv --out src/swe_rm/shipped
 
-`--model` is the folder of scripts/cross_validate.py. Folds are by task over train and dev. What ships is fitted on train
-alone and calibrated on out-of-fold scores of train, so the figures on dev are of attempts nothing was fitted to.
+`--model` is the folder of scripts/cross_validate.py. Folds are by task over train and dev. What ships is fitted on
+train alone and calibrated on out-of-fold scores of train, so the figures on dev are of attempts nothing was fitted to.
 """
 
 import argparse
