@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from swe_rm import batch, model, train
-from swe_rm.train import TrainConfig, TrainingExample
+from swe_rm.recipe import TrainConfig
+from swe_rm.train import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome
 
 FOLDS = 5

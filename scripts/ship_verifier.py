@@ -23,7 +23,7 @@ from swe_rm.evaluate import Report, evaluate
 from swe_rm.trajectory import Labelled, Outcome
 from swe_rm.verdict import Verdict, Verifier
 from swe_rm.verifiers import Shipped, ShippedFile, load_verifier
-from swe_rm.verifiers.features import Features
+from swe_rm.verifiers.features import FEATURES, Features
 from swe_rm.verifiers.words import Words
 
 FOLDS = 5
@@ -123,6 +123,31 @@ def _cell(found: dict[str, Any], key: str) -> str:
     return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
 
 
+def card(chosen: Sequence[str], reports: dict[str, Report], on_dev: dict[str, Report]) -> str:
+    """The model card: figures of this run in the words of model_card.md."""
+    best = reports["+".join(chosen)]
+    controls = best.controls
+    shown = [
+        f"`{name}` {controls[name].auc_within_policy:.3f} within policy, {controls[name].auc:.3f} pooled"
+        for name in ("policy_prior", "task_prior", "shortest")
+        if controls[name].auc_within_policy is not None
+    ]
+    told = [f"- `{'+'.join(chosen)}` in cross-validation: {best.headline}"]
+    told += [f"- `{name}` in cross-validation: {reports[name].headline}" for name in reports if "+" not in name]
+    told += [f"- `{name}` on dev: {report.headline}" for name, report in on_dev.items()]
+    template = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
+    return template.format(
+        members="the mean of " + ", ".join(f"`{name}`" for name in chosen),
+        n_features=len(FEATURES),
+        candidates=table(reports),
+        controls="; ".join(shown),
+        dev=table(on_dev),
+        floor=f"{on_dev['default'].ece_noise_floor:.3f}",
+        verdict="\n".join(told),
+        prior_auc=f"{controls['policy_prior'].auc:.3f}",
+    )
+
+
 def _within(reports: dict[str, Report], members: Sequence[str]) -> float:
     return reports["+".join(members)].metrics.auc_within_policy or 0.0
 
@@ -172,6 +197,7 @@ def main() -> None:
         "chosen": chosen,
     }
     Path("experiments/reports/default_verifier.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (arguments.out / "README.md").write_text(card(chosen, reports, on_dev), encoding="utf-8")
     print(table(on_dev), "\n", result["noise_floor_dev"])
 
 

@@ -13,6 +13,7 @@ from sklearn.ensemble import GradientBoostingClassifier
 from swe_rm.errors import CheckpointError, VerifierError
 from swe_rm.trajectory import Labelled, Message, Task, Trajectory
 from swe_rm.verifiers import features as f
+from swe_rm.verifiers import forest
 from tests.conftest import attempt
 from tests.test_render import hostile_attempts
 
@@ -77,7 +78,7 @@ def test_features_see_what_they_name() -> None:
 def test_the_flat_forest_equals_scikit_learn(data: np.ndarray) -> None:
     labels = np.arange(40) % 2 == 0
     model = GradientBoostingClassifier(n_estimators=7, max_depth=3, random_state=0).fit(data, labels)
-    assert f._flatten(model).logits(data) == pytest.approx(model.decision_function(data), abs=1e-9)
+    assert forest._flatten(model).logits(data) == pytest.approx(model.decision_function(data), abs=1e-9)
 
 
 def test_fitted_saved_and_loaded_it_tells_the_outcomes_apart(labelled_pool: list[Labelled], tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from swe_rm.errors import CheckpointError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Origin, Outcome, Task, Trajectory
 from swe_rm.verdict import Verdict
 from swe_rm.verifiers import CONTROLS, POOLED, SHIPPED, absolute_spec, known_verifiers, load_verifier, needs_pool
-from swe_rm.verifiers.features import FEATURES, Features, FeaturesCard, Forest
+from swe_rm.verifiers.features import FEATURES, Features, FeaturesCard
+from swe_rm.verifiers.forest import Forest
 
 POOL = [
     Labelled(

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from swe_rm import batch, model, store, train
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.model import Shape
-from swe_rm.train import HoldOut, TrainConfig, TrainingExample
+from swe_rm.recipe import HoldOut, TrainConfig
+from swe_rm.train import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome, Task
 from tests.conftest import TINY_POLICY
 

@@ -146,7 +146,7 @@ def train(
     set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file.")] = [],  # noqa: B006
 ) -> int:
     """Train a verifier as the file says; run again to resume."""
-    from swe_rm.train import TrainConfig
+    from swe_rm.recipe import TrainConfig
     from swe_rm.train import train as run
 
     folder = run(TrainConfig.load(config, set_))

@@ -133,7 +133,10 @@ def _folder(folder: Path, pool: Pool) -> Verifier:
 def _recorded(argument: str, pool: Pool) -> Verifier:
     from swe_rm.verifiers.recorded import Recorded
 
-    return Recorded(argument)
+    verifier = Recorded(argument)
+    if pool is not None:
+        verifier.check([item.trajectory for item in pool])
+    return verifier
 
 
 def _mean(argument: str, pool: Pool) -> Verifier:

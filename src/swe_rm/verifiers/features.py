@@ -1,26 +1,24 @@
 """The cheap baseline `features`: documented facts about an attempt, judged by gradient-boosted trees."""
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from swe_rm import dialects
 from swe_rm.dialects import Turn
-from swe_rm.errors import CheckpointError, MissingExtraError, VerifierError
+from swe_rm.errors import CheckpointError
 from swe_rm.trajectory import Labelled, Noun, Outcome, Trajectory
 from swe_rm.verdict import Verdict
+from swe_rm.verifiers.arrays import judged, read_arrays, read_card
+from swe_rm.verifiers.forest import Floats, Forest, fit_forest
 
 FILE = "features.json"
 ARRAYS = "forest.npz"
-
-Floats = npt.NDArray[np.float64]
 
 # --- what is looked at -----------------------------------------------------------------------------------------------
 
@@ -280,76 +278,6 @@ def feature_matrix(trajectories: Sequence[Trajectory]) -> Floats:
     return np.array([features(t) for t in trajectories], dtype=np.float64).reshape(-1, len(FEATURES))
 
 
-# --- trees -----------------------------------------------------------------------------------------------------------
-
-
-class Forest(NamedTuple):
-    """Boosted regression trees as flat arrays; scoring them needs numpy only."""
-
-    base: float
-    """Log-odds before the first tree."""
-    roots: npt.NDArray[np.int32]
-    """Index of each tree's root."""
-    column: npt.NDArray[np.int32]
-    """Feature a node asks about, -1 at a leaf."""
-    threshold: Floats
-    """Values up to it (as float32) go left."""
-    left: npt.NDArray[np.int32]
-    right: npt.NDArray[np.int32]
-    value: Floats
-    """What a leaf adds to the log-odds."""
-
-    def logits(self, matrix: Floats) -> Floats:
-        """Log-odds of each row, [rows]; sums the leaf each tree puts the row in."""
-        rows = matrix.astype(np.float32).astype(np.float64)
-        nodes = np.broadcast_to(self.roots, (len(rows), len(self.roots))).copy()
-        line = np.arange(len(rows))[:, None]
-        while (inner := self.column[nodes] >= 0).any():
-            goes_left = rows[line, self.column[nodes]] <= self.threshold[nodes]
-            nodes = np.where(inner, np.where(goes_left, self.left[nodes], self.right[nodes]), nodes)
-        return np.asarray(self.base + self.value[nodes].sum(axis=1), dtype=np.float64)
-
-
-def fit_forest(matrix: Floats, resolved: npt.NDArray[np.bool_], weights: Floats, seed: int = 0) -> Forest:
-    """Gradient boosting (scikit-learn) on [rows, features], turned into arrays.
-
-    Raises MissingExtraError without scikit-learn, VerifierError where only one outcome is there.
-    """
-    try:
-        from sklearn.ensemble import GradientBoostingClassifier
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "eval") from None
-    if len(np.unique(resolved)) < 2:
-        raise VerifierError("attempts of both outcomes are needed to fit the features verifier")
-    model = GradientBoostingClassifier(
-        n_estimators=250,
-        learning_rate=0.04,
-        max_depth=4,
-        min_samples_leaf=12,
-        subsample=0.6,
-        max_features=0.3,
-        random_state=seed,
-    )
-    model.fit(matrix, resolved, sample_weight=weights)
-    return _flatten(model)
-
-
-def _flatten(model: Any) -> Forest:
-    trees = [stage[0].tree_ for stage in model.estimators_]
-    starts = np.cumsum([0, *(tree.node_count for tree in trees)])
-    shift = [np.where(t.children_left >= 0, s, 0) for t, s in zip(trees, starts, strict=False)]
-    prior = model.init_.class_prior_[1]
-    return Forest(
-        base=float(np.log(prior / (1 - prior))),
-        roots=starts[:-1].astype(np.int32),
-        column=np.concatenate([np.where(t.feature >= 0, t.feature, -1) for t in trees]).astype(np.int32),
-        threshold=np.concatenate([t.threshold for t in trees]),
-        left=np.concatenate([t.children_left + s for t, s in zip(trees, shift, strict=True)]).astype(np.int32),
-        right=np.concatenate([t.children_right + s for t, s in zip(trees, shift, strict=True)]).astype(np.int32),
-        value=np.concatenate([t.value[:, 0, 0] for t in trees]) * model.learning_rate,
-    )
-
-
 # --- the verifier ----------------------------------------------------------------------------------------------------
 
 
@@ -384,7 +312,7 @@ class Features:
     @classmethod
     def load(cls, folder: Path) -> "Features":
         """Read `features.json` and `forest.npz`. Raises CheckpointError when one is missing or damaged."""
-        return cls(_read_card(folder / FILE), Forest(**read_arrays(folder / ARRAYS, Forest._fields)))
+        return cls(read_card(folder / FILE, FeaturesCard), Forest(**read_arrays(folder / ARRAYS, Forest._fields)))
 
     @classmethod
     def fit(cls, labelled: Sequence[Labelled], weights: Sequence[float], *, version: str, seed: int = 0) -> "Features":
@@ -403,18 +331,7 @@ class Features:
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory."""
-        verdicts = []
-        for trajectory in trajectories:
-            started = time.perf_counter()
-            logit = float(self.forest.logits(features(trajectory)[None])[0])
-            score = float(1 / (1 + np.exp(-logit)))
-            seconds = time.perf_counter() - started
-            verdicts.append(
-                Verdict(
-                    attempt_id=trajectory.attempt_id, score=score, raw_score=score, seconds=seconds, verifier=self.name
-                )
-            )
-        return verdicts
+        return judged(trajectories, lambda t: float(self.forest.logits(features(t)[None])[0]), self.name)
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """The features that move the score most, by what each would change if it took its neutral value 0."""
@@ -426,21 +343,3 @@ class Features:
         top = np.argsort(-np.abs(effects))[:5]
         names = list(FEATURES)
         return [f"{names[i]} = {values[i]:.3g} ({FEATURES[names[i]][0]}): {effects[i]:+.2f} log-odds" for i in top]
-
-
-def _read_card(file: Path) -> FeaturesCard:
-    try:
-        return FeaturesCard.model_validate_json(file.read_bytes())
-    except OSError:
-        raise CheckpointError(f"{file}: missing or unreadable") from None
-    except ValidationError as error:
-        raise CheckpointError(f"{file}: {error.errors()[0]['msg']}") from None
-
-
-def read_arrays(file: Path, names: Sequence[str]) -> dict[str, Any]:
-    """Arrays of an .npz by name, never unpickled. Raises CheckpointError when the file or an array is missing."""
-    try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in names}
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{file}: {error}") from None

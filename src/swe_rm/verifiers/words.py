@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,13 +10,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from swe_rm import dialects
 from swe_rm.errors import CheckpointError, MissingExtraError, VerifierError
 from swe_rm.trajectory import Labelled, Noun, Outcome, Trajectory
 from swe_rm.verdict import Verdict
-from swe_rm.verifiers.features import read_arrays
+from swe_rm.verifiers.arrays import judged, read_arrays, read_card
 
 FILE = "words.json"
 ARRAYS = "words.npz"
@@ -83,13 +82,7 @@ class Words:
     @classmethod
     def load(cls, folder: Path) -> "Words":
         """Read `words.json` and `words.npz`. Raises CheckpointError when one is missing or damaged."""
-        file = folder / FILE
-        try:
-            card = WordsCard.model_validate_json(file.read_bytes())
-        except OSError:
-            raise CheckpointError(f"{file}: missing or unreadable") from None
-        except ValidationError as error:
-            raise CheckpointError(f"{file}: {error.errors()[0]['msg']}") from None
+        card = read_card(folder / FILE, WordsCard)
         arrays = read_arrays(folder / ARRAYS, ("idf", "weights"))
         if not len(card.terms) == len(arrays["idf"]) == len(arrays["weights"]):
             raise CheckpointError(f"{folder}: {FILE} and {ARRAYS} are not of one verifier")
@@ -141,18 +134,7 @@ class Words:
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory."""
-        verdicts = []
-        for trajectory in trajectories:
-            started = time.perf_counter()
-            logit = self.card.intercept + sum(self._effects(trajectory).values())
-            score = 1 / (1 + math.exp(-logit))
-            seconds = time.perf_counter() - started
-            verdicts.append(
-                Verdict(
-                    attempt_id=trajectory.attempt_id, score=score, raw_score=score, seconds=seconds, verifier=self.name
-                )
-            )
-        return verdicts
+        return judged(trajectories, lambda t: self.card.intercept + sum(self._effects(t).values()), self.name)
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """The terms that move the score most."""
