@@ -8,8 +8,10 @@ train alone and calibrated on out-of-fold scores of train, so the figures on dev
 
 import argparse
 import json
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from swe_rm import model, sources, train
-from swe_rm.calibrate import Calibrator
 from swe_rm.calibrate import fit as fit_calibrator
 from swe_rm.evaluate import Report, evaluate
 from swe_rm.trajectory import Labelled, Outcome
 from swe_rm.verdict import Verdict, Verifier
-from swe_rm.verifiers import Shipped, ShippedFile, load_verifier
-from swe_rm.verifiers.features import FEATURES, Features
-from swe_rm.verifiers.words import Words
+from swe_rm.verifiers import Member, Shipped, ShippedFile, load_verifier
+from swe_rm.verifiers.features import FEATURES, Features, feature_matrix
+from swe_rm.verifiers.forest import fit_forest
+from swe_rm.verifiers.words import Section, Words, section_text
 
 FOLDS = 5
 VERSION = "1"
-CHEAP: dict[str, Callable[[Sequence[Labelled], Sequence[float]], Features | Words]] = {
-    "features": lambda items, weights: Features.fit(items, weights, version=VERSION),
-    "words-tail": lambda items, weights: Words.fit(items, weights, section="tail", version=VERSION),
-    "words-patch": lambda items, weights: Words.fit(items, weights, section="patch", version=VERSION),
-}
+CHEAP = ("features", "words-tail", "words-patch")
 CANDIDATES = (
     ("model",),
     ("features",),
@@ -58,14 +56,56 @@ def read(paths: Sequence[Path]) -> list[Labelled]:
 def out_of_fold(items: Sequence[Labelled], cheap: str) -> Floats:
     """Scores of a cheap verifier, each by the fit that did not see the attempt's task."""
     folds = np.array([item.trajectory.task.fold(FOLDS) for item in items])
+    resolved = np.array([item.outcome is Outcome.RESOLVED for item in items])
+    logits = _logits_of(items, resolved, cheap)
     scores = np.zeros(len(items))
     for fold in range(FOLDS):
-        seen = [items[i] for i in np.flatnonzero(folds != fold)]
-        fitted = CHEAP[cheap](seen, train.policy_weights(seen))
-        held_out = np.flatnonzero(folds == fold)
-        scores[held_out] = [v.score for v in fitted([items[i].trajectory for i in held_out])]
+        seen, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        weights = np.array(train.policy_weights([items[i] for i in seen.tolist()]))
+        scores[held_out] = 1 / (1 + np.exp(-logits(seen, held_out, weights)))
         print(f"{cheap}: fold {fold} done", flush=True)
     return scores
+
+
+Ids = npt.NDArray[np.intp]
+
+
+def _logits_of(
+    items: Sequence[Labelled], resolved: npt.NDArray[np.bool_], cheap: str
+) -> Callable[[Ids, Ids, Floats], Floats]:
+    """(seen, held out, weights) -> log-odds of the held out; what is read of an attempt is computed once."""
+    if cheap == "features":
+        matrix = feature_matrix([item.trajectory for item in items])
+        return lambda seen, out, weights: fit_forest(matrix[seen], resolved[seen], weights).logits(matrix[out])
+    section: Section = "tail" if cheap == "words-tail" else "patch"
+    texts = [section_text(item.trajectory, section) for item in items]
+
+    def words(seen: Ids, out: Ids, weights: Floats) -> Floats:
+        fitted = Words.fit_texts(
+            [texts[i] for i in seen.tolist()],
+            resolved[seen].tolist(),
+            weights.tolist(),
+            section=section,
+            version=VERSION,
+        )
+        return np.array([fitted.logit(texts[i]) for i in out.tolist()])
+
+    return words
+
+
+def all_out_of_fold() -> dict[str, Floats]:
+    """Every cheap verifier's out-of-fold scores, each in a process of its own."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as workers:
+        found = {name: workers.submit(_in_worker, name) for name in CHEAP}
+        return {name: future.result() for name, future in found.items()}
+
+
+_shared: list[Labelled] = []
+"""The attempts, for workers to find after the fork."""
+
+
+def _in_worker(name: str) -> Floats:
+    return out_of_fold(_shared, name)
 
 
 def model_scores(files: Iterable[Path], items: Sequence[Labelled]) -> Floats:
@@ -102,9 +142,23 @@ def fit_shipped(arguments: argparse.Namespace, items: Sequence[Labelled]) -> Non
     """Fit the cheap verifiers on train and copy the language model in bf16."""
     shutil.rmtree(arguments.out, ignore_errors=True)
     weights = train.policy_weights(items)
-    for name, fit in CHEAP.items():
-        fit(items, weights).save(arguments.out / name)
+    Features.fit(items, weights, version=VERSION).save(arguments.out / "features")
+    for section in ("tail", "patch"):
+        Words.fit(items, weights, section=section, version=VERSION).save(arguments.out / f"words-{section}")
     model.load(arguments.model / "final", dtype="float32", device="cpu").save(arguments.out / "model", "bfloat16")
+
+
+def shipped(
+    members: Sequence[str], scores: dict[str, Floats], resolved: npt.NDArray[np.bool_], name: str | None = None
+) -> Shipped:
+    """A shipped name with its maps fitted on out-of-fold scores: one a member before the mean, and one after it."""
+    if len(members) == 1:
+        whole = fit_calibrator("platt", scores[members[0]], resolved)
+        return Shipped(members=(Member(folder=members[0]),), calibrator=whole)
+    maps = {member: fit_calibrator("platt", scores[member], resolved) for member in members}
+    mean = np.mean([maps[member](scores[member]) for member in members], axis=0)
+    parts = tuple(Member(folder=member, calibrator=maps[member]) for member in members)
+    return Shipped(name=name, members=parts, calibrator=fit_calibrator("platt", mean, resolved))
 
 
 def table(rows: dict[str, Report]) -> str:
@@ -167,27 +221,28 @@ def main() -> None:
     if arguments.scores and arguments.scores.is_file():
         scores = dict(np.load(arguments.scores))
     else:
-        scores = {name: out_of_fold(items, name) for name in CHEAP}
+        _shared[:] = items
+        scores = all_out_of_fold()
         if arguments.scores:
             np.savez(arguments.scores, **scores)
     scores["model"] = model_scores(arguments.model.glob("fold-*/held_out.jsonl"), items)
-    means = {"+".join(members): np.mean([scores[m] for m in members], axis=0) for members in CANDIDATES}
+    bent = {name: calibrated(items, found) for name, found in scores.items()}
+    means = {"+".join(members): np.mean([bent[m] for m in members], axis=0) for members in CANDIDATES}
     reports = {name: figures(items, calibrated(items, mean), name) for name, mean in means.items()}
     print(table(reports), flush=True)
     chosen = max((m for m in CANDIDATES if "model" in m), key=lambda m: _within(reports, m))
     print("chosen:", chosen, flush=True)
-    resolved = np.array([item.outcome is Outcome.RESOLVED for item in own])
-
-    def calibrator(members: Sequence[str]) -> Calibrator:
-        return fit_calibrator("platt", np.mean([scores[m][: len(own)] for m in members], axis=0), resolved)
-
     fit_shipped(arguments, own)
-    names = {"default": chosen, "model": ("model",), "features": ("features",)}
-    shipped = {n: Shipped(members=members, calibrator=calibrator(members)) for n, members in names.items()}
-    file = ShippedFile.model_validate(shipped)
+    resolved = np.array([item.outcome is Outcome.RESOLVED for item in own])
+    own_scores = {name: found[: len(own)] for name, found in scores.items()}
+    file = ShippedFile(
+        default=shipped(chosen, own_scores, resolved, f"swe-rm-blend@{VERSION}"),
+        model=shipped(("model",), own_scores, resolved),
+        features=shipped(("features",), own_scores, resolved),
+    )
     (arguments.out / "verifiers.json").write_text(file.model_dump_json(indent=1) + "\n", encoding="utf-8")
     on_dev = {}
-    for name in names:
+    for name in ShippedFile.model_fields:
         verifier: Verifier = load_verifier(name)
         on_dev[name] = evaluate(dev, verifier([item.trajectory for item in dev]))
     result = {

@@ -143,7 +143,9 @@ def test_absolute_specs_load_the_same_from_elsewhere(tmp_path: Path, monkeypatch
     assert absolute_spec("my.module:Judge") == "my.module:Judge"
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"default": {"members": []}}', '{"default": {"members": ["model"]}}'])
+@pytest.mark.parametrize(
+    "content", [None, "{", '{"default": {"members": []}}', '{"default": {"members": [{"folder": "model"}]}}']
+)
 def test_a_build_without_its_default_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
 ) -> None:
@@ -164,18 +166,28 @@ def forest(folder: Path, version: str, base: float) -> str:
 
 def test_default_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swe_rm.verifiers.SHIPPED", tmp_path)
-    members = [forest(tmp_path, "low", -1.0), forest(tmp_path, "high", 1.0)]
+    members = [{"folder": forest(tmp_path, name, base)} for name, base in (("low", -1.0), ("high", 1.0))]
     calibrator = {"method": "platt", "a": 1.0, "b": 1.0, "c": -1.0, "n": 10}
     found = []
-    for document in ({"members": members[:1]}, {"members": members}, {"members": members, "calibrator": calibrator}):
+    bent_members = [{**member, "calibrator": calibrator} for member in members]
+    for document in (
+        {"members": members[:1]},
+        {"members": members},
+        {"members": members, "calibrator": calibrator},
+        {"members": bent_members},
+        {"members": members, "calibrator": calibrator, "name": "blend@7"},
+    ):
         others = {name: {"members": members[:1]} for name in ("model", "features")}
         (tmp_path / "verifiers.json").write_text(json.dumps({"default": document, **others}))
         found.append(load_verifier("default"))
-    one, mean, bent = found
+    one, mean, bent, inside, named = found
     assert (one.name, mean.name) == ("features@low", "mean(features@low,features@high)")
     assert bent.name.startswith(f"platt({mean.name})@")
+    assert named.name == named(TRAJECTORIES)[0].verifier == "blend@7"
+    assert inside.name.startswith("mean(platt(features@low)@")
     scores = [verifier(TRAJECTORIES)[0].score for verifier in found]
-    assert scores == pytest.approx([1 / (1 + np.exp(1)), 0.5, 1 / (1 + np.exp(1))])
+    half, quarter = 1 / (1 + np.exp(1)), 1 / (1 + np.exp(2))
+    assert scores == pytest.approx([half, 0.5, half, (quarter + 0.5) / 2, half])
 
 
 @pytest.mark.skipif(not (SHIPPED / "verifiers.json").is_file(), reason="the weights are not in this checkout yet")

@@ -24,11 +24,21 @@ POOLED = CONTROLS[2:]
 Pool = Sequence[Labelled] | None
 
 
+class Member(Noun):
+    """One part of a shipped verifier."""
+
+    folder: str
+    """Beside the file."""
+    calibrator: Calibrator | None = None
+    """Applied before the mean is taken, so that no member outweighs the others by being bolder."""
+
+
 class Shipped(Noun):
     """What one shipped name stands for: the mean of its members, calibrated where there is a map."""
 
-    members: tuple[str, ...] = Field(min_length=1)
-    """Folders beside the file."""
+    name: str | None = None
+    """name@version in every output; made of the members' names where it is not given."""
+    members: tuple[Member, ...] = Field(min_length=1)
     calibrator: Calibrator | None = None
 
 
@@ -88,11 +98,18 @@ def _shipped(name: str) -> Callable[[Pool], Verifier]:
         from swe_rm.verifiers.combined import Mean
 
         shipped: Shipped = getattr(_shipped_file(), name)
-        members = [_folder(SHIPPED / member, pool) for member in shipped.members]
+        members = [_member(member, pool) for member in shipped.members]
         verifier = Mean(members) if len(members) > 1 else members[0]
-        return verifier if shipped.calibrator is None else Calibrated(verifier, shipped.calibrator)
+        return verifier if shipped.calibrator is None else Calibrated(verifier, shipped.calibrator, shipped.name)
 
     return build
+
+
+def _member(member: Member, pool: Pool) -> Verifier:
+    from swe_rm.verifiers.calibrated import Calibrated
+
+    verifier = _folder(SHIPPED / member.folder, pool)
+    return verifier if member.calibrator is None else Calibrated(verifier, member.calibrator)
 
 
 def _shipped_file() -> ShippedFile:

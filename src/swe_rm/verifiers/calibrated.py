@@ -37,14 +37,15 @@ class Calibration(Noun):
 class Calibrated:
     """Answers with the calibrated score of another verifier; `raw_score` is that verifier's own score."""
 
-    def __init__(self, verifier: Verifier, calibrator: Calibrator) -> None:
+    def __init__(self, verifier: Verifier, calibrator: Calibrator, name: str | None = None) -> None:
         self._verifier = verifier
         self._calibrator = calibrator
+        self._name = name
 
     @property
     def name(self) -> str:
-        """method(inner name)@digest of the map; an inner `mean(a@1,b@2)` keeps its versions too."""
-        return f"{self._calibrator.method}({self._verifier.name})@{self._calibrator.digest[:8]}"
+        """The name given, or method(inner name)@digest of the map; an inner `mean(a@1,b@2)` keeps its versions too."""
+        return self._name or f"{self._calibrator.method}({self._verifier.name})@{self._calibrator.digest[:8]}"
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory; raises whatever the inner verifier raises."""

@@ -89,10 +89,17 @@ class Words:
         return cls(card, **arrays)
 
     @classmethod
-    def fit(
-        cls, labelled: Sequence[Labelled], weights: Sequence[float], *, section: Section, version: str, c: float = 1.0
+    def fit(cls, labelled: Sequence[Labelled], weights: Sequence[float], *, section: Section, version: str) -> "Words":
+        """Fit on labelled attempts (outcomes known), each with its weight. Raises as `fit_texts`."""
+        texts = [section_text(item.trajectory, section) for item in labelled]
+        resolved = [item.outcome is Outcome.RESOLVED for item in labelled]
+        return cls.fit_texts(texts, resolved, weights, section=section, version=version)
+
+    @classmethod
+    def fit_texts(
+        cls, texts: Sequence[str], resolved: Sequence[bool], weights: Sequence[float], *, section: Section, version: str
     ) -> "Words":
-        """Fit on labelled attempts (outcomes known), each with its weight; `c` is the inverse regularisation.
+        """Fit on the section's text of each attempt.
 
         Raises MissingExtraError without scikit-learn, VerifierError where only one outcome is there.
         """
@@ -101,21 +108,20 @@ class Words:
             from sklearn.linear_model import LogisticRegression
         except ImportError:
             raise MissingExtraError("scikit-learn", "eval") from None
-        resolved = [item.outcome is Outcome.RESOLVED for item in labelled]
         if len(set(resolved)) < 2:
             raise VerifierError("attempts of both outcomes are needed to fit the words verifier")
         vectorizer = TfidfVectorizer(
             analyzer=terms, min_df=FEWEST_ATTEMPTS, max_features=MOST_TERMS, sublinear_tf=True, dtype=np.float32
         )
-        matrix = vectorizer.fit_transform(section_text(item.trajectory, section) for item in labelled)
-        model = LogisticRegression(C=c, max_iter=1_000).fit(matrix, resolved, sample_weight=np.asarray(weights))
+        matrix = vectorizer.fit_transform(texts)
+        model = LogisticRegression(max_iter=1_000).fit(matrix, resolved, sample_weight=np.asarray(weights))
         card = WordsCard(
             name=f"words-{section}",
             version=version,
             section=section,
             intercept=float(model.intercept_[0]),
             terms=tuple(vectorizer.get_feature_names_out()),
-            training={"attempts": len(labelled), "c": c},
+            training={"attempts": len(texts)},
         )
         return cls(card, vectorizer.idf_.astype(np.float32), model.coef_[0].astype(np.float32))
 
@@ -125,19 +131,23 @@ class Words:
         np.savez_compressed(folder / ARRAYS, idf=self._idf, weights=self._weights)
         (folder / FILE).write_text(self.card.model_dump_json() + "\n", encoding="utf-8")
 
-    def _effects(self, trajectory: Trajectory) -> dict[str, float]:
+    def logit(self, text: str) -> float:
+        """Log-odds of an attempt from the text of its section."""
+        return self.card.intercept + sum(self._effects(text).values())
+
+    def _effects(self, text: str) -> dict[str, float]:
         """What each term adds to the log-odds."""
-        counts = Counter(t for t in terms(section_text(trajectory, self.card.section)) if t in self._index)
+        counts = Counter(t for t in terms(text) if t in self._index)
         values = {t: (1 + math.log(n)) * float(self._idf[self._index[t]]) for t, n in counts.items()}
         norm = math.sqrt(sum(value * value for value in values.values())) or 1.0
         return {t: value / norm * float(self._weights[self._index[t]]) for t, value in values.items()}
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory."""
-        return judged(trajectories, lambda t: self.card.intercept + sum(self._effects(t).values()), self.name)
+        return judged(trajectories, lambda t: self.logit(section_text(t, self.card.section)), self.name)
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """The terms that move the score most."""
-        effects = self._effects(trajectory)
+        effects = self._effects(section_text(trajectory, self.card.section))
         top = sorted(effects, key=lambda term: -abs(effects[term]))[:5]
         return [f"{term!r}: {effects[term]:+.2f} log-odds" for term in top]
