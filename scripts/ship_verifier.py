@@ -117,13 +117,13 @@ def model_scores(files: Iterable[Path], items: Sequence[Labelled]) -> Floats:
     return np.array([found[item.trajectory.attempt_id] for item in items])
 
 
-def figures(items: Sequence[Labelled], scores: Floats, name: str) -> Report:
-    """What `swe-rm evaluate` says of these scores."""
+def figures(items: Sequence[Labelled], scores: Floats, name: str, *, controls: bool) -> Report:
+    """What `swe-rm evaluate` says of these scores; the controls are the same for all candidates and slow."""
     pairs = zip(items, scores.tolist(), strict=True)
     verdicts = [
         Verdict(attempt_id=item.trajectory.attempt_id, score=s, raw_score=s, verifier=name) for item, s in pairs
     ]
-    return evaluate(items, verdicts)
+    return evaluate(items, verdicts, with_controls=controls)
 
 
 def calibrated(items: Sequence[Labelled], scores: Floats) -> Floats:
@@ -138,12 +138,13 @@ def calibrated(items: Sequence[Labelled], scores: Floats) -> Floats:
     return mapped
 
 
-def fit_shipped(arguments: argparse.Namespace, items: Sequence[Labelled]) -> None:
-    """Fit the cheap verifiers on train and copy the language model in bf16."""
+def fit_shipped(arguments: argparse.Namespace, items: Sequence[Labelled], chosen: Sequence[str]) -> None:
+    """Fit the cheap verifiers that ship on train and copy the language model in bf16."""
     shutil.rmtree(arguments.out, ignore_errors=True)
     weights = train.policy_weights(items)
     Features.fit(items, weights, version=VERSION).save(arguments.out / "features")
-    for section in ("tail", "patch"):
+    sections: tuple[Section, ...] = ("tail", "patch")
+    for section in (section for section in sections if f"words-{section}" in chosen):
         Words.fit(items, weights, section=section, version=VERSION).save(arguments.out / f"words-{section}")
     model.load(arguments.model / "final", dtype="float32", device="cpu").save(arguments.out / "model", "bfloat16")
 
@@ -180,7 +181,7 @@ def _cell(found: dict[str, Any], key: str) -> str:
 def card(chosen: Sequence[str], reports: dict[str, Report], on_dev: dict[str, Report]) -> str:
     """The model card: figures of this run in the words of model_card.md."""
     best = reports["+".join(chosen)]
-    controls = best.controls
+    controls = reports["model"].controls
     shown = [
         f"`{name}` {controls[name].auc_within_policy:.3f} within policy, {controls[name].auc:.3f} pooled"
         for name in ("policy_prior", "task_prior", "shortest")
@@ -189,6 +190,7 @@ def card(chosen: Sequence[str], reports: dict[str, Report], on_dev: dict[str, Re
     told = [f"- `{'+'.join(chosen)}` in cross-validation: {best.headline}"]
     told += [f"- `{name}` in cross-validation: {reports[name].headline}" for name in reports if "+" not in name]
     told += [f"- `{name}` on dev: {report.headline}" for name, report in on_dev.items()]
+    told += [f"- Upsets, in cross-validation: {'; '.join(_upset(name, report) for name, report in reports.items())}."]
     template = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
     return template.format(
         members="the mean of " + ", ".join(f"`{name}`" for name in chosen),
@@ -200,6 +202,12 @@ def card(chosen: Sequence[str], reports: dict[str, Report], on_dev: dict[str, Re
         verdict="\n".join(told),
         prior_auc=f"{controls['policy_prior'].auc:.3f}",
     )
+
+
+def _upset(name: str, report: Report) -> str:
+    low, high = report.intervals["auc_upset"] or (0.0, 1.0)
+    said = "better than chance" if low > 0.5 else "worse than chance" if high < 0.5 else "no better than chance"
+    return f"`{name}` {said} ({report.metrics.auc_upset:.3f} [{low:.3f}, {high:.3f}])"
 
 
 def _within(reports: dict[str, Report], members: Sequence[str]) -> float:
@@ -228,11 +236,13 @@ def main() -> None:
     scores["model"] = model_scores(arguments.model.glob("fold-*/held_out.jsonl"), items)
     bent = {name: calibrated(items, found) for name, found in scores.items()}
     means = {"+".join(members): np.mean([bent[m] for m in members], axis=0) for members in CANDIDATES}
-    reports = {name: figures(items, calibrated(items, mean), name) for name, mean in means.items()}
+    reports = {
+        name: figures(items, calibrated(items, mean), name, controls=name == "model") for name, mean in means.items()
+    }
     print(table(reports), flush=True)
     chosen = max((m for m in CANDIDATES if "model" in m), key=lambda m: _within(reports, m))
     print("chosen:", chosen, flush=True)
-    fit_shipped(arguments, own)
+    fit_shipped(arguments, own, chosen)
     resolved = np.array([item.outcome is Outcome.RESOLVED for item in own])
     own_scores = {name: found[: len(own)] for name, found in scores.items()}
     file = ShippedFile(

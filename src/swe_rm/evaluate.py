@@ -176,8 +176,11 @@ def evaluate(
     k_max: int | None = None,
     resamples: int = 1000,
     seed: int = 0,
+    with_controls: bool = True,
 ) -> Report:
     """Measure verdicts against outcomes, with intervals, slices and controls.
+
+    `with_controls=False` leaves the controls out, which render every attempt: for many verifiers on one large pool.
 
     `policy="family"` takes the configurations of a policy as one policy. `k_max` keeps only tasks with at least that
     many measured attempts and ends the curves there. Attempts without a verdict or of unknown outcome are left out of
@@ -206,7 +209,7 @@ def evaluate(
         cost=_cost(list(answers.values())),
         intervals=figures.intervals(metrics.resample_weights(pool.n_tasks, resamples, seed)),
         slices=_slices(kept, pool, scores),
-        controls=_controls(kept, pool, policy, k_max),
+        controls=_controls(kept, pool, policy, k_max) if with_controls else {},
         n_cells_at_k=figures.n_groups_at_k("rm_at_k_same_policy"),
         n_tasks_same_policy=figures.n_tasks_same_policy,
         bins=_bins(pool.resolved, scores),

@@ -136,6 +136,8 @@ class VerdictModel:
 
         folder.mkdir(parents=True, exist_ok=True)
         state = self.network.state_dict()
+        if self.network.config.tie_word_embeddings:
+            del state["lm_head.weight"]  # a cast copy would be written a second time
         if dtype is not None:
             state = {name: tensor.to(getattr(torch, dtype)) for name, tensor in state.items()}
         self.network.save_pretrained(folder, state_dict=state)

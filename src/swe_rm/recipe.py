@@ -1,6 +1,7 @@
 """TrainConfig: one training run as a value, read from YAML, with a digest that says what decides the weights."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -93,9 +94,18 @@ class TrainConfig(Noun):
             first = error.errors()[0]
             raise SweRmError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
+    def portable(self) -> dict[str, Any]:
+        """The config as JSON values without what is of one machine: files by name, not by folder, and no `out`."""
+        content: dict[str, Any] = self.model_dump(mode="json", exclude={"out", "checkpoint_minutes"})
+        for key in ("data", "labels", "auxiliary"):
+            content[key] = [Path(path).name for path in content[key]]
+        for key in ("tasks", "base", "vocabulary"):
+            content[key] = content[key] and Path(content[key]).name
+        return content
+
     def digest(self) -> str:
-        """Hex digest of everything that decides the weights; where they are written and how often does not."""
-        content = self.model_dump_json(exclude={"out", "checkpoint_minutes"})
+        """Hex digest of everything that decides the weights; where files lie and how often a run is saved does not."""
+        content = json.dumps(self.portable(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

@@ -216,7 +216,7 @@ def fit(
                 loop.save(step.number)
                 saved = now
     training = {
-        "config": json.loads(config.model_dump_json(exclude={"out"})),
+        "config": config.portable(),
         "digest": config.digest(),
         "examples": len(examples),
         "tokens": sum(len(row.token_ids) for step in steps for row in step.rows),
@@ -346,7 +346,7 @@ class _Loop:
         save_file(tensors, folder / "partial.safetensors")
         file = f"step-{step}.safetensors"
         (folder / "partial.safetensors").replace(folder / file)
-        meta = {"step": step, "file": file, "digest": self.config.digest(), "config": self.config.model_dump_json()}
+        meta = {"step": step, "file": file, "digest": self.config.digest(), "config": self.config.portable()}
         (folder / "partial.json").write_text(json.dumps(meta), encoding="utf-8")
         (folder / "partial.json").replace(folder / "state.json")
         for old in folder.glob("step-*.safetensors"):
@@ -364,7 +364,7 @@ class _Loop:
             return 0
         meta = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         if meta["digest"] != self.config.digest():
-            keys = _differing(json.loads(meta["config"]), json.loads(self.config.model_dump_json()))
+            keys = _differing(meta["config"], self.config.portable())
             raise SweRmError(f"{self.config.out}: holds a run of another config (differs in {', '.join(keys)})")
         tensors = load_file(folder / meta["file"])
         step = int(meta["step"])
