@@ -66,7 +66,7 @@ def test_a_second_call_installs_nothing_and_a_changed_choice_does(tmp_path: Path
     subprocess.run(["make", "--touch", ".venv/.dev", ".venv/.run"], cwd=tmp_path, capture_output=True, check=True)
 
     def planned(*arguments: str) -> str:
-        command = ["make", "--dry-run", *arguments]
+        command = ["make", "--no-print-directory", "--dry-run", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
 
     assert "install" not in planned("test") + planned("demo")
