@@ -228,3 +228,26 @@ def test_a_model_without_free_rows_is_refused(tiny_checkpoint: Path, vocabulary:
     (folder / "config.json").write_text(json.dumps({**config, "vocab_size": size}))
     with pytest.raises(CheckpointError, match="embedding rows"):
         model.prepare(folder, LengthPolicy(max_tokens=256, issue_cap=48, patch_cap=64), name="x")
+
+
+def test_the_full_size_has_room_for_the_control_tokens() -> None:
+    """Qwen3-30B-A3B: 151,643 pieces of text and 26 added tokens under 151,936 rows; sizes of its published config."""
+    pieces = {f"w{n}": n for n in range(151_643)}
+    added = [
+        {"id": 151_643 + n, "content": f"<|added_{n}|>", "special": n < 14, "single_word": False, "lstrip": False,
+         "rstrip": False, "normalized": False}
+        for n in range(26)
+    ]  # fmt: skip
+    vocabulary = Vocabulary({"added_tokens": added, "model": {"type": "WordLevel", "vocab": pieces, "unk_token": "w0"}})
+    config = Qwen3MoeConfig(
+        vocab_size=151_936, hidden_size=2048, intermediate_size=6144, num_hidden_layers=48, num_attention_heads=32,
+        num_key_value_heads=4, head_dim=128, num_experts=128, num_experts_per_tok=8, moe_intermediate_size=768,
+        norm_topk_prob=True, max_position_embeddings=262_144, tie_word_embeddings=False,
+    )  # fmt: skip
+    with torch.device("meta"):
+        network = Qwen3MoeForCausalLM(config)
+    assert sum(p.numel() for p in network.parameters()) == 30_532_122_624
+    card = model.new_card(vocabulary, LengthPolicy(), name="full")
+    made = model.VerdictModel(network, vocabulary, card)
+    assert made.verdict_ids == (151_677, 151_678)
+    assert vocabulary.rows <= 151_936

@@ -218,6 +218,7 @@ def test_held_out_tasks_and_unknown_outcomes_are_left_out_and_counted(
     held_out = sum(item.trajectory.task.fold(2) == 0 for item in labelled_pool)
     assert 0 < held_out < 24
     assert all(item.trajectory.task.fold(2) == 1 for item in kept)
+    said = [line for line in said if line.startswith("data: ")]
     assert f"kept {len(kept)}" in said[0]
     assert "outcome unknown 1" in said[0]
     assert sum(int(part.split()[-1]) for part in said[0].split(": ")[1].split(", ")) == 24
@@ -307,3 +308,15 @@ def test_an_example_of_weight_zero_costs_nothing(data: Path, tmp_path: Path) -> 
         made = train.initial_model(run, labelled)
         train.fit(run.model_copy(update={"out": tmp_path / folder}), made, chosen, quiet)
     assert losses(tmp_path / "with") == pytest.approx(losses(tmp_path / "without"), abs=1e-5)
+
+
+def test_long_stages_say_how_far_they_are(
+    data: Path, tmp_path: Path, labelled_pool: list[Labelled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    list(train._told(labelled_pool, "read", said.append))
+    assert said == []
+    monkeypatch.setattr(train, "FIRST_SECONDS", -1.0)
+    train.train(config(data, tmp_path / "run"), said.append)
+    assert {"read 0 attempts", "rendered 0 attempts"} <= set(said)
+    assert any(line.startswith("test: step 1/") for line in said)

@@ -5,7 +5,7 @@ import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +19,11 @@ from swe_rm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import torch
+
+FIRST_SECONDS = 2.0
+"""How long a stage of a run is silent at first."""
+NEXT_SECONDS = 10.0
+"""Time between two lines on its progress after that."""
 
 STATE_FOLDER = "state"
 LOG_FILE = "log.jsonl"
@@ -50,7 +55,7 @@ def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> li
 
 def _read(paths: Sequence[Path], labels: Sequence[Path], say: Callable[[str], None]) -> Iterator[Labelled]:
     pile = sources.open_pile(paths, labels)
-    yield from pile.attempts()
+    yield from _told(pile.attempts(), "read", say)
     for refusal in pile.refusals:
         say(f"refused: {refusal}")
 
@@ -69,6 +74,16 @@ def _admit(
             counts["kept"] += 1
             yield labelled
     say(f"{what}: " + ", ".join(f"{reason} {count}" for reason, count in sorted(counts.items())))
+
+
+def _told(items: Iterable[Labelled], done: str, say: Callable[[str], None]) -> Iterator[Labelled]:
+    """The items, with a line now and then on how many are done."""
+    due = time.monotonic() + FIRST_SECONDS
+    for number, item in enumerate(items):
+        if time.monotonic() > due:
+            say(f"{done} {number:,} attempts")
+            due = time.monotonic() + NEXT_SECONDS
+        yield item
 
 
 def read_statements(path: Path) -> dict[str, str]:
@@ -108,10 +123,12 @@ def policy_weights(labelled: Sequence[Labelled]) -> list[float]:
     return [weight * len(weights) / total for weight in weights]
 
 
-def render_examples(config: TrainConfig, labelled: Sequence[Labelled], renderer: Renderer) -> list[TrainingExample]:
+def render_examples(
+    config: TrainConfig, labelled: Sequence[Labelled], renderer: Renderer, say: Callable[[str], None] = print
+) -> list[TrainingExample]:
     """Examples with their weights, in the order of `labelled`."""
     weights = policy_weights(labelled) if config.balance == "policy" else [1.0] * len(labelled)
-    examples = (renderer.example(item) for item in labelled)
+    examples = (renderer.example(item) for item in _told(labelled, "rendered", say))
     return [TrainingExample(e.prompt.token_ids, e.verdict_id, w) for e, w in zip(examples, weights, strict=True)]
 
 
@@ -164,12 +181,14 @@ def train(config: TrainConfig, say: Callable[[str], None] = print) -> Path:
     labelled = read_labelled(config, say)
     if not labelled:
         raise SweRmError("no labelled attempt is left to train on")
-    verdict_model = initial_model(config, labelled)
-    examples = render_examples(config, labelled, verdict_model.renderer(config.policy))
+    verdict_model = initial_model(config, labelled, say)
+    examples = render_examples(config, labelled, verdict_model.renderer(config.policy), say)
     return fit(config, verdict_model, examples, say)
 
 
-def initial_model(config: TrainConfig, labelled: Sequence[Labelled]) -> VerdictModel:
+def initial_model(
+    config: TrainConfig, labelled: Sequence[Labelled], say: Callable[[str], None] = print
+) -> VerdictModel:
     """The model a run starts from: a checkpoint, a pretrained folder, or random weights."""
     if config.base is not None:
         if (config.base / model.CARD_FILE).is_file():
@@ -178,8 +197,8 @@ def initial_model(config: TrainConfig, labelled: Sequence[Labelled]) -> VerdictM
     if config.vocabulary is not None:
         vocabulary = Vocabulary.load(config.vocabulary)
     else:
-        size = config.vocabulary_size
-        vocabulary = Vocabulary.train((rendered_text(item.trajectory)[:_FIT_TEXT] for item in labelled), size)
+        texts = (rendered_text(item.trajectory)[:_FIT_TEXT] for item in _told(labelled, "vocabulary fitted on", say))
+        vocabulary = Vocabulary.train(texts, config.vocabulary_size)
     return model.create(config.shape, vocabulary, config.policy, name=config.name, seed=config.seed)
 
 
@@ -201,7 +220,8 @@ def fit(
     done = loop.resume()
     if done:
         say(f"{config.name}: resumed after step {done} of {len(steps)}")
-    started = saved = shown = time.monotonic()
+    started = saved = time.monotonic()
+    due = started + FIRST_SECONDS
     with (config.out / LOG_FILE).open("a", encoding="utf-8") as log:
         for step in steps[done:]:
             record = loop.step(step, learning_rate(step.number, len(steps), config))
@@ -209,9 +229,9 @@ def fit(
             record["seconds"] = round(now - started, 2)
             log.write(json.dumps(record) + "\n")
             log.flush()
-            if now - shown > 20 or step.number == len(steps):
+            if now > due or step.number == len(steps):
                 say(f"{config.name}: step {step.number}/{len(steps)} {_figures(record)}")
-                shown = now
+                due = now + NEXT_SECONDS
             if now - saved > 60 * config.checkpoint_minutes:
                 loop.save(step.number)
                 saved = now
