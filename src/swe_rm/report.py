@@ -11,7 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swe_rm.evaluate import Bin, Curve, Metrics, Report, Slice
+from swe_rm.evaluate import Bin, Report, Slice
+from swe_rm.figures import Curve, Metrics
 from swe_rm.metrics import N_BINS
 from swe_rm.trajectory import Outcome
 from swe_rm.verdict import Candidate, Ranking
