@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from swe_rm.calibrate import Calibrator
 from swe_rm.errors import CheckpointError, VerifierError
@@ -113,13 +113,9 @@ def _member(member: Member, pool: Pool) -> Verifier:
 
 
 def _shipped_file() -> ShippedFile:
-    file = SHIPPED / "verifiers.json"
-    try:
-        return ShippedFile.model_validate_json(file.read_bytes())
-    except OSError:
-        raise CheckpointError(f"{file}: missing, so this build of swe-rm has no default verifier") from None
-    except ValidationError as error:
-        raise CheckpointError(f"{file}: {error.errors()[0]['msg']}") from None
+    from swe_rm.verifiers.arrays import read_card
+
+    return read_card(SHIPPED / "verifiers.json", ShippedFile)
 
 
 def _control(name: str) -> Callable[[Pool], Verifier]:
