@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -344,8 +345,14 @@ OTHERS = lines([row(number, run=f"later{number}") for number in range(200)])
 TRUNCATED_GZ = gzip.compress(OTHERS)[:-30]
 TRUNCATED_ZST = zstandard.compress(OTHERS)[:-30]
 
+FIRST_LINES = {"broken": b'{"policy": "otter", ', "garbage": b"garbage", "another object": b'{"x": 1}', "null": b"null"}
+
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "broken JSON": (broken_line, "bad.jsonl: line 3"),
+    **{
+        f"a first line that is {what}": (beside("bad.jsonl", line + b"\n" + OTHERS), "bad.jsonl: line 1")
+        for what, line in FIRST_LINES.items()
+    },
     "truncated gz": (beside("late.jsonl.gz", TRUNCATED_GZ), "late.jsonl.gz"),
     "truncated zst": (beside("late.jsonl.zst", TRUNCATED_ZST), "late.jsonl.zst"),
     "wrong encoding": (beside("latin.jsonl", lines([row(16)]).replace(b"sideways", b"sid\xe9ways")), "latin.jsonl"),
@@ -441,6 +448,10 @@ def test_where_nothing_can_be_done_the_code_is_one(
         (["score", "PILE", "--verifier", VERIFIER], "--out"),
         (["evaluate", "PILE", "--policy", "vague"], "vague"),
         (["rank"], "PATH"),
+        (["evaluate", "--json", "PILE", "OTHER", "--verifier", VERIFIER], "not overwritten"),
+        (["rank", "PILE", "--verifier", VERIFIER, "--json", "PILE"], "not overwritten"),
+        (["rank", "PILE", "--verifier", VERIFIER, "--json", "/proc/r.json"], "/proc/r.json"),
+        (["rank", "PILE", "--verifier", "FOLDER", "--experts", "none"], "--experts"),
         (["dance"], "dance"),
         (["rank", "PILE", "--top", "0"], "--top"),
     ],
@@ -449,7 +460,8 @@ def test_what_a_user_can_mend_is_one_line_and_no_traceback(
     pile: Path, tmp_path: Path, argv: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "folder").mkdir()
-    names = {"PILE": str(pile), "FOLDER": str(tmp_path / "folder")}
+    shutil.copy(pile, tmp_path / "other.jsonl")
+    names = {"PILE": str(pile), "FOLDER": str(tmp_path / "folder"), "OTHER": str(tmp_path / "other.jsonl")}
     assert run(*(names.get(word, word) for word in argv)) == 1
     err = error_lines(capsys)
     assert len(err) == 1
@@ -527,3 +539,43 @@ def test_abstaining_is_about_the_best_candidate() -> None:
     )
     ranking = Ranking(instance_id="t", candidates=candidates)
     assert [terminal.abstains(ranking, level) for level in (None, 0.2, 0.7, 0.71)] == [False, False, False, True]
+
+
+def test_a_report_may_be_written_again(pile: Path, tmp_path: Path) -> None:
+    for verb in ("rank", "evaluate"):
+        out = tmp_path / f"{verb}.json"
+        assert [run(verb, pile, "--verifier", VERIFIER, "--json", out) for _ in range(2)] == [0, 0]
+
+
+def test_recorded_rows_are_checked_against_the_whole_pile(
+    pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdicts = tmp_path / "v.jsonl"
+    assert run("score", pile, "--verifier", VERIFIER, "--out", verdicts) == 0
+    verdicts.write_text(verdicts.read_text() + '{"attempt_id": "nobody", "score": 0.5}\n')
+    capsys.readouterr()
+    for verb, out in (("rank", "--json"), ("score", "--out")):
+        assert run(verb, pile, "--verifier", f"recorded:{verdicts}", out, tmp_path / verb) == 1
+        assert "nobody" in error_lines(capsys)[-1]
+
+
+def test_labels_that_contradict_a_row_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, labels, out = tmp_path / "pile.jsonl", tmp_path / "report.json", tmp_path / "e.json"
+    file.write_bytes(lines([row(0, resolved=True), row(4, resolved=False)]))
+    labels.write_text(json.dumps({"resolved_ids": ["pond__reeds-1"], "unresolved_ids": [], "schema_version": 2}))
+    assert run("evaluate", file, "--labels", labels, "--verifier", VERIFIER, "--json", out) == 0
+    assert json.loads(out.read_text())["base_rate"] == 1
+    told = [line for line in error_lines(capsys) if "by its own record" in line]
+    assert len(told) == 1
+    assert "pond__reeds-1" in told[0]
+
+
+def test_model_options_reach_the_checkpoint(pile: Path, tmp_path: Path, tiny_checkpoint: Path) -> None:
+    scores = []
+    for options in ([], ["--dtype", "bfloat16"], ["--experts", "eager"]):
+        out = tmp_path / f"{len(scores)}.jsonl"
+        assert run("score", pile, "--verifier", tiny_checkpoint, "--out", out, *options) == 0
+        scores.append([json.loads(line)["score"] for line in out.read_text().splitlines()])
+    assert scores[0] != scores[1]
+    assert scores[0] == pytest.approx(scores[1], abs=0.02)
+    assert scores[0] == pytest.approx(scores[2], abs=1e-5)

@@ -58,6 +58,7 @@ def test_every_control_answers_under_its_name_and_version(name: str) -> None:
 def test_controls_that_see_outcomes_need_a_pool_and_say_so(name: str) -> None:
     assert needs_pool(name)
     assert needs_pool(f"mean:features,{name}")
+    assert needs_pool("recorded:v.jsonl")
     with pytest.raises(VerifierError, match=f"the control {name} is built from labelled attempts"):
         load_verifier(name)
 

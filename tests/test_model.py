@@ -135,6 +135,15 @@ def test_an_incomplete_checkpoint_is_refused(tiny_checkpoint: Path, tmp_path: Pa
         model.load(folder)
 
 
+def test_cut_weights_are_refused_in_one_line(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    folder = copy(tiny_checkpoint, tmp_path / "c")
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(CheckpointError, match="the weights cannot be read") as caught:
+        model.load(folder)
+    assert "\n" not in str(caught.value)
+
+
 def test_other_trouble_is_named(tiny_checkpoint: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint folder"):
         model.load(tmp_path / "nowhere")

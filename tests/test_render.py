@@ -142,12 +142,30 @@ def test_observations_are_cut_inside_only_when_the_log_does_not_fit(vocabulary: 
     assert not cut.cut.turns
 
 
+def test_without_a_cap_whole_turns_go_before_any_observation_is_cut_inside(vocabulary: Vocabulary) -> None:
+    acts = [Message(role="assistant", content=f"Step {n}.\n```bash\nls\n```") for n in range(8)]
+    sees = [Message(role="tool", content=f"head{n} " + "x y " * 10 + f"tail{n}") for n in range(8)]
+    log = tuple(message for pair in zip(acts, sees, strict=True) for message in pair)
+    trajectory = attempt().model_copy(update={"messages": log})
+    policy = LengthPolicy(max_tokens=400, issue_cap=48, patch_cap=64)
+    prompt = Renderer(vocabulary, policy).prompt(trajectory)
+    text = vocabulary.decode(prompt.token_ids)
+    assert prompt.cut.turns
+    assert text.count("<|cut|>") <= 5
+    whole = [n for n in range(8) if f"head{n} " in text and f"tail{n}" in text]
+    assert whole[-1] == 7
+    capped = Renderer(vocabulary, policy.model_copy(update={"observation_cap": 16})).prompt(trajectory)
+    assert capped.cut.turns < prompt.cut.turns
+
+
 def test_a_huge_observation_is_read_at_its_ends(vocabulary: Vocabulary) -> None:
     act = Message(role="assistant", content="```bash\ncat log\n```")
     seen = Message(role="tool", content="first " + "x" * 3_000_000 + " last")
     trajectory = attempt().model_copy(update={"messages": (act, seen)})
     prompt = Renderer(vocabulary, TINY_POLICY).prompt(trajectory)
-    assert prompt.cut.unread_characters == len(seen.content) - render.MAX_TEXT
+    unread = len(seen.content) - render.MAX_TEXT
+    assert prompt.cut.unread_characters == unread
+    assert prompt.cut.tokens >= unread // 4
     assert "last<|patch|>" in vocabulary.decode(prompt.token_ids)
 
 

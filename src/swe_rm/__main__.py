@@ -4,6 +4,7 @@ Exit codes: 0 everything was read; 2 something was refused, with a line each on 
 same; 1 nothing could be done.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -40,6 +41,17 @@ VerifierName = Annotated[
     ),
 ]
 Labels = Annotated[list[Path], typer.Option("--labels", help="Reports or tables that say which attempts resolved.")]
+DType = Annotated[
+    Literal["float32", "bfloat16", "float16"] | None,
+    typer.Option("--dtype", help="Of a model's weights; fp32 on CPU, bf16 elsewhere unless given."),
+]
+DeviceMap = Annotated[
+    str | None, typer.Option("--device-map", help="How transformers spreads a model over devices, e.g. auto.")
+]
+Experts = Annotated[
+    Literal["eager", "batched_mm", "grouped_mm"] | None,
+    typer.Option("--experts", help="How a model's experts are computed."),
+]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is stdout.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.")]
 
@@ -53,6 +65,9 @@ def rank(
     min_confidence: Annotated[
         float | None, typer.Option(min=0, max=1, help="Abstain from a task whose best score is below.")
     ] = None,
+    dtype: DType = None,
+    device_map: DeviceMap = None,
+    experts: Experts = None,
     labels: Labels = [],  # noqa: B006  # typer copies it
     json: JsonFile = None,
 ) -> int:
@@ -60,18 +75,18 @@ def rank(
     from swe_rm import terminal
     from swe_rm.verdict import rank as ranked
 
-    _writable(json)
+    _document(json)
     pile, attempts = _read(paths, labels)
-    judge = _load(verifier, attempts)
+    judge = _load(verifier, attempts, dtype=dtype, device_map=device_map, experts=experts)
     verdicts, failed = _score(attempts, judge)
     by_id = {item.trajectory.attempt_id: item for item in attempts if item.trajectory.attempt_id in verdicts}
     rankings = [terminal.shown(r, top) for r in ranked([item.trajectory for item in by_id.values()], verdicts)]
     reasons = terminal.reasons(rankings, by_id, judge, verdicts) if why else {}
+    _write_json(json, terminal.ranking_json(rankings, min_confidence))
     console = _console(json)
     console.print(f"ranked by {judge.name}", markup=False, highlight=False, soft_wrap=True)
     for line in terminal.ranking_lines(rankings, by_id, reasons, min_confidence):
         console.print(line, soft_wrap=True)
-    _write_json(json, terminal.ranking_json(rankings, min_confidence))
     return _code(len(verdicts), _complain(pile) + failed)
 
 
@@ -81,6 +96,9 @@ def score(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.jsonl", help="One verdict a line.")],
     verifier: VerifierName = "default",
     resume: Annotated[bool, typer.Option("--resume", help="Continue a file that a run left unfinished.")] = False,
+    dtype: DType = None,
+    device_map: DeviceMap = None,
+    experts: Experts = None,
     labels: Labels = [],  # noqa: B006  # typer copies it
 ) -> int:
     """Write one verdict a line."""
@@ -91,7 +109,7 @@ def score(
 
     _writable(out)
     pool = _read(paths, labels)[1] if needs_pool(verifier) else None
-    judge = _load(verifier, pool)
+    judge = _load(verifier, pool, dtype=dtype, device_map=device_map, experts=experts)
     pile = open_pile(paths, labels=labels)
     with Progress("scoring") as progress:
         tally = score_to_file(pile.attempts(), judge, out, resume=resume, progress=progress.advance)
@@ -113,6 +131,9 @@ def evaluate(
         Literal["exact", "family"], typer.Option(help="family: drop a policy's trailing [configuration].")
     ] = "exact",
     k_max: Annotated[int | None, typer.Option(min=1, help="Keep only tasks with at least K attempts.")] = None,
+    dtype: DType = None,
+    device_map: DeviceMap = None,
+    experts: Experts = None,
     labels: Labels = [],  # noqa: B006  # typer copies it
     json: JsonFile = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained report there.")] = None,
@@ -124,18 +145,20 @@ def evaluate(
 
     if verifier and verdicts:
         raise SweRmError("--verifier and --verdicts exclude each other")
-    _writable(json, html)
+    _writable(html)
+    _document(json)
     pile, attempts = _read(paths, labels)
     if verdicts:
         answers, failed = _recorded(verdicts, attempts), 0
     else:
-        answers, failed = _score(attempts, _load(verifier or "default", attempts))
+        judge = _load(verifier or "default", attempts, dtype=dtype, device_map=device_map, experts=experts)
+        answers, failed = _score(attempts, judge)
     with Progress("measuring"):
         found = measure(attempts, answers, policy=policy, k_max=k_max)
-    report.print_report(found, _console(json))
     if html:
         report.write_html(found, html)
     _write_json(json, found.to_json())
+    report.print_report(found, _console(json))
     _lines(found.warnings)
     return _code(len(answers), _complain(pile) + failed)
 
@@ -234,6 +257,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _say(f"swe-rm: {error.format_message()} (swe-rm --help shows the commands)")
     except SweRmError as error:
         _say(f"swe-rm: {error}")
+    except OSError as error:
+        _say(f"swe-rm: {error.filename or ''}: {error.strerror or error}")
     except typer.Abort:
         _say("swe-rm: stopped")
     return 1
@@ -268,12 +293,12 @@ def _read(paths: Sequence[Path], labels: Sequence[Path]) -> tuple["Pile", list["
         return pile, list(progress.over(pile.attempts()))
 
 
-def _load(spec: str, pool: "Sequence[Labelled] | None") -> "Verifier":
+def _load(spec: str, pool: "Sequence[Labelled] | None", **options: str | None) -> "Verifier":
     from swe_rm.terminal import Progress
     from swe_rm.verifiers import load_verifier
 
     with Progress(f"loading {spec}"):
-        return load_verifier(spec, pool=pool)
+        return load_verifier(spec, pool=pool, options={k: v for k, v in options.items() if v is not None})
 
 
 def _score(attempts: Sequence["Labelled"], verifier: "Verifier") -> tuple[dict[str, "Verdict"], int]:
@@ -337,6 +362,21 @@ def _writable(*files: Path | None) -> None:
     for file in files:
         if file and file != STDOUT and (file.is_dir() or not file.absolute().parent.is_dir()):
             raise SweRmError(f"{file}: cannot be written: {'is a folder' if file.is_dir() else 'no such folder'}")
+
+
+def _document(file: Path | None) -> None:
+    """Find out that a --json file can be written and is no file of attempts the user meant to read."""
+    _writable(file)
+    if not file or file == STDOUT or not file.exists():
+        return
+    with file.open("rb") as stream:
+        start = stream.read(_REPORT_HEAD)
+    if start and not re.match(rb'\{\s*"(?:tasks|verifier)"', start):
+        raise SweRmError(f"{file}: exists and is no JSON that swe-rm wrote: not overwritten")
+
+
+_REPORT_HEAD = 64
+"""Bytes that tell a document of ours: it begins with one of two keys."""
 
 
 def _new(path: Path) -> None:

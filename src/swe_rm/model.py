@@ -1,5 +1,6 @@
 """A Qwen3-MoE that answers YES or NO: weights, verdict token ids, and the answer read at one position per sequence."""
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,6 +41,12 @@ class Card(Noun):
     """The length policy of training, used for scoring unless the caller gives another."""
     training: dict[str, Any] = Field(default_factory=dict)
     """Digest, versions and figures of the run that made the weights."""
+
+    @property
+    def full_name(self) -> str:
+        """name@version, with the head of the run's digest: two runs of one config name are two verifiers."""
+        digest = str(self.training.get("digest", ""))[:8]
+        return f"{self.name}@{self.version}.{digest}" if digest else f"{self.name}@{self.version}"
 
 
 class Shape(Noun):
@@ -205,18 +212,25 @@ def load_network(
     fp32 on CPU and bf16 elsewhere unless `dtype` says otherwise.
     """
     torch, transformers = _libraries()
+    from safetensors import SafetensorError
+
     _check_files(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if device == "cpu" and device_map is None else "bfloat16")
-    network = transformers.Qwen3MoeForCausalLM.from_pretrained(
-        folder,
-        dtype=getattr(torch, dtype),
-        device_map=device_map,
-        local_files_only=True,
-        trust_remote_code=False,
-        use_safetensors=True,
-        experts_implementation=experts or "grouped_mm",
-    )
+    if device_map is not None and importlib.util.find_spec("accelerate") is None:
+        raise MissingExtraError("accelerate", "train")
+    try:
+        network = transformers.Qwen3MoeForCausalLM.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            device_map=device_map,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            experts_implementation=experts or "grouped_mm",
+        )
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())}") from None
     if device_map is None:
         network.to(device)
     return network.eval()

@@ -82,7 +82,7 @@ class TrainConfig(Noun):
         """
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict):
             raise SweRmError(f"{path}: a training config is a mapping of keys")
@@ -118,4 +118,7 @@ def _override(content: dict[str, Any], override: str) -> None:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise SweRmError(f"--set {override}: {parent} is not a group of keys")
-    content[last] = yaml.safe_load(value)
+    try:
+        content[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise SweRmError(f"--set {override}: {' '.join(str(error).split())}") from None

@@ -31,15 +31,16 @@ _RESERVED = 64
 class LengthPolicy(Noun):
     """How a long attempt is brought under a token budget: only the middle of the log is cut, and it is counted.
 
-    Whole turns go first, then the insides of observations. Issue, patch and question always stay; each of the first two
-    has a cap of its own beyond which its middle is cut.
+    Whole turns of the middle go first; the turn at either border that does not fit whole is cut inside. Where
+    `observation_cap` is set, observations are shortened to it before whole turns go, so that a small budget holds more
+    turns. Issue, patch and question always stay; each of the first two has a cap beyond which its middle is cut.
     """
 
     max_tokens: int = Field(default=262_144, ge=128)
     issue_cap: int = Field(default=16_384, ge=16)
     patch_cap: int = Field(default=32_768, ge=16)
-    observation_cap: int = Field(default=4_096, ge=8)
-    """Longest observation kept whole once the log does not fit."""
+    observation_cap: int | None = Field(default=None, ge=8)
+    """Longest observation kept whole once the log does not fit; None shortens none before whole turns go."""
     tail_share: float = Field(default=0.75, ge=0, le=1)
     """Share of the log's tokens given to its end: what the agent did last says most about the result."""
 
@@ -70,8 +71,8 @@ class Cut(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """All tokens removed."""
-        return self.issue_tokens + self.patch_tokens + self.log_tokens
+        """All tokens removed; what was never tokenised is estimated at four characters a token."""
+        return self.issue_tokens + self.patch_tokens + self.log_tokens + self.unread_characters // 4
 
 
 class Prompt(NamedTuple):
@@ -221,7 +222,7 @@ class Renderer:
             return [id_ for turn in turns for id_ in turn], 0, 0
         cap = self.policy.observation_cap
         capped = [
-            _cut_middle(turn, cap, self._cut_id) if shrink else turn
+            _cut_middle(turn, cap, self._cut_id) if shrink and cap else turn
             for turn, shrink in zip(turns, shrinkable, strict=True)
         ]
         if sum(map(len, capped)) <= budget:

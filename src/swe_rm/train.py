@@ -1,8 +1,11 @@
 """The training loop: cross-entropy on the one verdict token, with language modelling beside or before it."""
 
+import hashlib
+import importlib.util
 import json
 import math
 import random
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -213,10 +216,14 @@ def fit(
     say: Callable[[str], None] = print,
 ) -> Path:
     """The optimisation itself, on examples already rendered. See `train`."""
-    torch = _torch()
+    _require_torch()
+    digest = run_digest(config, examples)
+    if _finished(config, digest):
+        say(f"{config.name}: {config.out} holds the finished run of this config on these examples")
+        return config.out
     config.out.mkdir(parents=True, exist_ok=True)
     steps = plan([example.token_ids for example in examples], config)
-    loop = _Loop(config, verdict_model, examples)
+    loop = _Loop(config, verdict_model, examples, digest)
     done = loop.resume()
     if done:
         say(f"{config.name}: resumed after step {done} of {len(steps)}")
@@ -237,10 +244,11 @@ def fit(
                 saved = now
     training = {
         "config": config.portable(),
-        "digest": config.digest(),
+        "digest": digest,
+        "commit": _commit(),
         "examples": len(examples),
         "tokens": sum(len(row.token_ids) for step in steps for row in step.rows),
-        "versions": {"torch": torch.__version__, "transformers": _version("transformers")},
+        "versions": {package: _version(package) for package in ("swe-rm", "torch", "transformers")},
     }
     card = verdict_model.card.model_copy(
         update={"name": config.name, "version": config.version, "policy": config.policy, "training": training}
@@ -256,10 +264,13 @@ def _figures(record: Mapping[str, Any]) -> str:
 class _Loop:
     """Master weights, working copy and optimiser of one run."""
 
-    def __init__(self, config: TrainConfig, verdict_model: VerdictModel, examples: Sequence[TrainingExample]) -> None:
+    def __init__(
+        self, config: TrainConfig, verdict_model: VerdictModel, examples: Sequence[TrainingExample], digest: str
+    ) -> None:
         import torch
 
         self.config = config
+        self.digest = digest
         self.examples = examples
         self.model = verdict_model
         network = verdict_model.network
@@ -366,7 +377,7 @@ class _Loop:
         save_file(tensors, folder / "partial.safetensors")
         file = f"step-{step}.safetensors"
         (folder / "partial.safetensors").replace(folder / file)
-        meta = {"step": step, "file": file, "digest": self.config.digest(), "config": self.config.portable()}
+        meta = {"step": step, "file": file, "digest": self.digest, "config": self.config.portable()}
         (folder / "partial.json").write_text(json.dumps(meta), encoding="utf-8")
         (folder / "partial.json").replace(folder / "state.json")
         for old in folder.glob("step-*.safetensors"):
@@ -383,9 +394,7 @@ class _Loop:
             (self.config.out / LOG_FILE).unlink(missing_ok=True)
             return 0
         meta = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        if meta["digest"] != self.config.digest():
-            keys = _differing(meta["config"], self.config.portable())
-            raise SweRmError(f"{self.config.out}: holds a run of another config (differs in {', '.join(keys)})")
+        _refuse_other(self.config, self.digest, meta["digest"], meta["config"])
         tensors = load_file(folder / meta["file"])
         step = int(meta["step"])
         for name, parameter in self.master.items():
@@ -413,6 +422,40 @@ def _language_positions(row: batch.Row, share: float, seed: int) -> "torch.Tenso
     return positions[torch.randperm(len(positions), generator=generator)[:count]]
 
 
+def run_digest(config: TrainConfig, examples: Sequence[TrainingExample]) -> str:
+    """Hex digest of a config and of every token, verdict and weight it is run on."""
+    found = hashlib.sha256(config.digest().encode())
+    for example in examples:
+        found.update(repr(example).encode())
+    return found.hexdigest()[:16]
+
+
+def _finished(config: TrainConfig, digest: str) -> bool:
+    """Whether `out` holds this very run, done. Raises SweRmError when it holds another: weights are not overwritten."""
+    if not (config.out / model.CARD_FILE).is_file():
+        return False
+    training = model.read_card(config.out).training
+    _refuse_other(config, digest, training.get("digest", ""), training.get("config", {}))
+    return True
+
+
+def _refuse_other(config: TrainConfig, digest: str, other: str, settings: Mapping[str, Any]) -> None:
+    if other == digest:
+        return
+    keys = _differing(settings, config.portable())
+    reason = f"another config (differs in {', '.join(keys)})" if keys else "this config on other data"
+    raise SweRmError(f"{config.out}: holds a run of {reason}; give another out")
+
+
+def _commit() -> str | None:
+    """The commit of the checkout this package lies in; None for an installed package."""
+    folder = Path(__file__).parent
+    if not (folder.parents[1] / ".git").exists():
+        return None
+    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S607
+    return found.stdout.strip() or None
+
+
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
 
@@ -423,12 +466,9 @@ def _trim_log(log: Path, step: int) -> None:
     log.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
 
 
-def _torch() -> Any:
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("torch", "model") from None
-    return torch
+def _require_torch() -> None:
+    if importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "model")
 
 
 def _version(package: str) -> str:

@@ -69,6 +69,11 @@ class Shelf:
         given = [said for placed in self._given if (said := self._said(placed, item)) is not None]
         own = [Entry(item.outcome, item.provenance)] if item.outcome is not Outcome.UNKNOWN else []
         beside = [] if given or (own and place.rows) else self._only(self._beside(item, place), item, place)
+        if given and own and given[0].outcome is not own[0].outcome:
+            self._note(
+                f"{' / '.join(item.trajectory.key)}: {own[0].outcome} by its own record, {given[0].outcome} by the "
+                "labels given, which are taken"
+            )
         entries = given or [*own, *beside]
         outcomes = {entry.outcome for entry in entries}
         if not entries:

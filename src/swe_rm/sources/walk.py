@@ -1,6 +1,8 @@
 """Files found under the given paths, each recognised by its content: attempts of a format, labels, or set aside."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -37,6 +39,9 @@ SPECIFIC: tuple[Reader, ...] = (
 
 ROWS = frozenset({shards.NAME, attempts.NAME, chat.NAME})
 """Formats whose rows say themselves whose attempt they are: the files beside them say nothing of them."""
+
+DAMAGED_LINES = 8
+"""How many lines of a file may be damaged before it is of no known format."""
 
 HEADS = (1 << 16, 1 << 22)
 """Bytes of a file that are looked at: a second look for files whose first fields are long."""
@@ -207,6 +212,8 @@ def _recognise(found: _Found) -> Reader | Refusal | Literal["labels", "side"]:
         return chat
     if aside or _is_dataset(shape) or _is_verdicts(shape) or shape.has("swe_rm_store"):
         return "side"
+    if (reader := _after_damage(name, head)) is not None:
+        return reader
     return Refusal(file=streams.display(found.path), reason=_unknown(head, shape))
 
 
@@ -218,6 +225,16 @@ def _specific(path: Path, name: str) -> tuple[Reader | None, bytes]:
         if reader is not None or whole or outline(head).whole:
             break
     return reader, head
+
+
+def _after_damage(name: str, head: bytes) -> Reader | None:
+    """The format of JSON lines whose first lines are damaged, by the lines after them; those are refused one by one."""
+    starts = (match.end() for match in re.finditer(rb"\n(?=\{)", head))
+    for start in islice(starts, DAMAGED_LINES):
+        reader = next((reader for reader in (*SPECIFIC, chat) if reader.sniff(name, head[start:])), None)
+        if reader is not None:
+            return reader
+    return None
 
 
 def _ending(name: str) -> str:

@@ -1,11 +1,10 @@
 """Anything that yields verdicts, one file per verifier, and `load_verifier`, which finds one by what the user wrote."""
 
 import importlib
-import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from pydantic import Field
 
@@ -21,7 +20,14 @@ CONTROLS = ("constant", "shortest", "policy_prior", "task_prior", "oracle")
 POOLED = CONTROLS[2:]
 """The controls that see outcomes."""
 
-Pool = Sequence[Labelled] | None
+
+class Given(NamedTuple):
+    """What verifiers are built from beside their names."""
+
+    pool: Sequence[Labelled] | None
+    """For controls."""
+    options: Mapping[str, Any]
+    """For models: keywords of `Local`."""
 
 
 class Member(Noun):
@@ -42,19 +48,23 @@ class Shipped(Noun):
     calibrator: Calibrator | None = None
 
 
-def load_verifier(spec: str, *, pool: Sequence[Labelled] | None = None) -> Verifier:
+def load_verifier(
+    spec: str, *, pool: Sequence[Labelled] | None = None, options: Mapping[str, Any] | None = None
+) -> Verifier:
     """The verifier that `spec` names: see `known_verifiers` for what there is.
 
-    `pool` holds the labelled attempts that controls are built from. Raises VerifierError for what is unknown or lacks
+    `pool` holds the labelled attempts that controls are built from; `options` are keywords of `Local` for the models in
+    it (dtype, device, device_map, experts, policy, row_tokens). Raises VerifierError for what is unknown or lacks
     its pool, MissingExtraError where packages are missing, and whatever the verifier's own file is refused with.
     """
     kind, _, argument = spec.partition(":")
+    given = Given(pool, options or {})
     if spec in _NAMED:
-        return _NAMED[spec](pool)
+        return _NAMED[spec](given)
     if argument and kind in _BUILT:
-        return _BUILT[kind](argument, pool)
+        return _BUILT[kind](argument, given)
     if spec and Path(spec).is_dir():
-        return _folder(Path(spec), pool)
+        return _folder(Path(spec), given)
     if argument and all(part.isidentifier() for part in [*kind.split("."), *argument.split(".")]):
         return _attribute(spec, kind, argument)
     if "/" in spec and "://" not in spec:
@@ -63,8 +73,18 @@ def load_verifier(spec: str, *, pool: Sequence[Labelled] | None = None) -> Verif
 
 
 def needs_pool(spec: str) -> bool:
-    """Whether the verifier, or one it is made of, is a control built from labelled attempts."""
-    return any(part in POOLED for part in re.split("[:,]", spec))
+    """Whether the verifier, or one it is made of, must see the whole pile before it judges the first attempt.
+
+    Controls are built from it, and recorded rows are checked against it.
+    """
+    kind, _, argument = spec.partition(":")
+    if kind == "mean":
+        return any(map(needs_pool, argument.split(",")))
+    if kind == "calibrated":
+        from swe_rm.verifiers.calibrated import read
+
+        return needs_pool(read(Path(argument)).verifier)
+    return spec in POOLED or (kind == "recorded" and bool(argument))
 
 
 def absolute_spec(spec: str) -> str:
@@ -92,23 +112,23 @@ class ShippedFile(Noun):
     features: Shipped
 
 
-def _shipped(name: str) -> Callable[[Pool], Verifier]:
-    def build(pool: Pool) -> Verifier:
+def _shipped(name: str) -> Callable[[Given], Verifier]:
+    def build(given: Given) -> Verifier:
         from swe_rm.verifiers.calibrated import Calibrated
         from swe_rm.verifiers.combined import Mean
 
         shipped: Shipped = getattr(_shipped_file(), name)
-        members = [_member(member, pool) for member in shipped.members]
+        members = [_member(member, given) for member in shipped.members]
         verifier = Mean(members) if len(members) > 1 else members[0]
         return verifier if shipped.calibrator is None else Calibrated(verifier, shipped.calibrator, shipped.name)
 
     return build
 
 
-def _member(member: Member, pool: Pool) -> Verifier:
+def _member(member: Member, given: Given) -> Verifier:
     from swe_rm.verifiers.calibrated import Calibrated
 
-    verifier = _folder(SHIPPED / member.folder, pool)
+    verifier = _folder(SHIPPED / member.folder, given)
     return verifier if member.calibrator is None else Calibrated(verifier, member.calibrator)
 
 
@@ -118,50 +138,50 @@ def _shipped_file() -> ShippedFile:
     return read_card(SHIPPED / "verifiers.json", ShippedFile)
 
 
-def _control(name: str) -> Callable[[Pool], Verifier]:
-    def build(pool: Pool) -> Verifier:
+def _control(name: str) -> Callable[[Given], Verifier]:
+    def build(given: Given) -> Verifier:
         from swe_rm.verifiers.controls import controls
 
-        if pool is None and name in POOLED:
+        if given.pool is None and name in POOLED:
             raise VerifierError(f"the control {name} is built from labelled attempts, and none are given here")
-        return controls(pool or ())[name]
+        return controls(given.pool or ())[name]
 
     return build
 
 
-def _folder(folder: Path, pool: Pool) -> Verifier:
+def _folder(folder: Path, given: Given) -> Verifier:
     """A folder by what it holds: a calibrator, a cheap baseline's arrays, or else a model checkpoint."""
     from swe_rm.verifiers import calibrated, features, words
     from swe_rm.verifiers.local import Local
 
     if (folder / calibrated.FILE).is_file():
-        return _calibrated(str(folder), pool)
+        return _calibrated(str(folder), given)
     if (folder / features.FILE).is_file():
         return features.Features.load(folder)
     if (folder / words.FILE).is_file():
         return words.Words.load(folder)
-    return Local(folder)
+    return Local(folder, **given.options)
 
 
-def _recorded(argument: str, pool: Pool) -> Verifier:
+def _recorded(argument: str, given: Given) -> Verifier:
     from swe_rm.verifiers.recorded import Recorded
 
     verifier = Recorded(argument)
-    if pool is not None:
-        verifier.check([item.trajectory for item in pool])
+    if given.pool is not None:
+        verifier.check([item.trajectory for item in given.pool])
     return verifier
 
 
-def _mean(argument: str, pool: Pool) -> Verifier:
+def _mean(argument: str, given: Given) -> Verifier:
     from swe_rm.verifiers.combined import Mean
 
-    return Mean([load_verifier(member, pool=pool) for member in argument.split(",")])
+    return Mean([load_verifier(member, **given._asdict()) for member in argument.split(",")])
 
 
-def _calibrated(argument: str, pool: Pool) -> Verifier:
+def _calibrated(argument: str, given: Given) -> Verifier:
     from swe_rm.verifiers.calibrated import load
 
-    return load(Path(argument), lambda spec: load_verifier(spec, pool=pool))
+    return load(Path(argument), lambda spec: load_verifier(spec, **given._asdict()))
 
 
 def _attribute(spec: str, module: str, attribute: str) -> Verifier:
@@ -172,7 +192,7 @@ def _attribute(spec: str, module: str, attribute: str) -> Verifier:
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, SyntaxError) as error:
         raise VerifierError(f"{spec}: {error}") from None
     try:
         verifier = found() if isinstance(found, type) else found
@@ -183,11 +203,11 @@ def _attribute(spec: str, module: str, attribute: str) -> Verifier:
     return cast(Verifier, verifier)
 
 
-_NAMED: dict[str, Callable[[Pool], Verifier]] = {
+_NAMED: dict[str, Callable[[Given], Verifier]] = {
     **{name: _shipped(name) for name in ShippedFile.model_fields},
     **{name: _control(name) for name in CONTROLS},
 }
-_BUILT: dict[str, Callable[[str, Pool], Verifier]] = {
+_BUILT: dict[str, Callable[[str, Given], Verifier]] = {
     "recorded": _recorded,
     "mean": _mean,
     "calibrated": _calibrated,

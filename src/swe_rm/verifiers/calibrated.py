@@ -94,23 +94,28 @@ def save(folder: Path, calibration: Calibration) -> Path:
     return file
 
 
+def read(folder: Path) -> Calibration:
+    """What `swe-rm calibrate` wrote there. Raises RecordError where the file is missing or damaged."""
+    file = folder / FILE
+    try:
+        return Calibration.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise RecordError(str(file), "", error.strerror or "cannot be read") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RecordError(str(file), ".".join(map(str, first["loc"])), first["msg"]) from None
+
+
 def load(folder: Path, load_verifier: Callable[[str], Verifier]) -> Calibrated:
     """The calibrated verifier of a folder; `load_verifier` gives the inner one.
 
     Raises RecordError where the file is missing or damaged, VerifierError where the inner verifier is no longer the
     one the map was fitted for.
     """
-    file = folder / FILE
-    try:
-        calibration = Calibration.model_validate_json(file.read_bytes())
-    except OSError as error:
-        raise RecordError(str(file), "", error.strerror or "cannot be read") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(str(file), ".".join(map(str, first["loc"])), first["msg"]) from None
+    calibration = read(folder)
     inner = load_verifier(calibration.verifier)
     if inner.name != calibration.verifier_name:
         raise VerifierError(
-            f"{file}: fitted for {calibration.verifier_name}, but {calibration.verifier} is now {inner.name}"
+            f"{folder / FILE}: fitted for {calibration.verifier_name}, but {calibration.verifier} is now {inner.name}"
         )
     return Calibrated(inner, calibration.calibrator)

@@ -40,8 +40,8 @@ class Local:
 
     @property
     def name(self) -> str:
-        """name@version of the checkpoint's card."""
-        return f"{self._model.card.name}@{self._model.card.version}"
+        """name@version of the checkpoint's card, the run's digest in the version."""
+        return self._model.card.full_name
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory. Raises VerifierError when the model answers with NaN."""
