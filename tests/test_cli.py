@@ -579,3 +579,11 @@ def test_model_options_reach_the_checkpoint(pile: Path, tmp_path: Path, tiny_che
     assert scores[0] != scores[1]
     assert scores[0] == pytest.approx(scores[1], abs=0.02)
     assert scores[0] == pytest.approx(scores[2], abs=1e-5)
+
+
+def test_a_pool_nobody_tested_measures_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = tmp_path / "pile.jsonl", tmp_path / "e.json"
+    file.write_bytes(lines([row(number, resolved=None) for number in range(8)]))
+    assert run("evaluate", file, "--verifier", VERIFIER, "--json", out) == 1
+    assert json.loads(out.read_text())["auc"] is None
+    assert "nothing could be done" in error_lines(capsys)[-1]

@@ -160,7 +160,7 @@ def evaluate(
     _write_json(json, found.to_json())
     report.print_report(found, _console(json))
     _lines(found.warnings)
-    return _code(len(answers), _complain(pile) + failed)
+    return _code(found.metrics.n_attempts, _complain(pile) + failed)
 
 
 @app.command()
