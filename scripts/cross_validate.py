@@ -9,14 +9,15 @@ trains on the config's own data and scores the rest. A run that was cut short go
 import argparse
 import json
 import multiprocessing
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from swe_rm import batch, model, train
+from swe_rm import batch, model, train, training_data
 from swe_rm.recipe import TrainConfig
-from swe_rm.train import TrainingExample
+from swe_rm.render import Renderer
+from swe_rm.training_data import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome
+from swe_rm.vocabulary import Vocabulary
 
 FOLDS = 5
 
@@ -25,16 +26,16 @@ class Pool:
     """Everything read and rendered once, shared with the workers by fork."""
 
     def __init__(self, config: TrainConfig, select: Sequence[Path]) -> None:
-        own = train.read_labelled(config)
+        own = training_data.read_labelled(config)
         keys = {item.trajectory.attempt_id for item in own}
-        every = train.read_labelled(config.model_copy(update={"data": tuple(select), "auxiliary": ()}))
+        every = training_data.read_labelled(config.model_copy(update={"data": tuple(select), "auxiliary": ()}))
         self.labelled: list[Labelled] = own + [i for i in every if i.trajectory.attempt_id not in keys]
         self.own = set(range(len(own)))
         self.judged = [n for n, i in enumerate(self.labelled) if i.trajectory.messages or n >= len(own)]
-        vocabulary = model.Vocabulary.load(config.base or config.vocabulary or Path(), None)
-        self.vocabulary = vocabulary
-        renderer = train.Renderer(vocabulary, config.policy)
-        self.examples = train.render_examples(config.model_copy(update={"balance": "none"}), self.labelled, renderer)
+        vocabulary = Vocabulary.load(config.base or config.vocabulary or Path(), None)
+        renderer = Renderer(vocabulary, config.policy)
+        unweighted = config.model_copy(update={"balance": "none"})
+        self.examples = training_data.render_examples(unweighted, self.labelled, renderer)
 
 
 def run(pool: Pool, config: TrainConfig, fold: int | None) -> None:
@@ -42,7 +43,6 @@ def run(pool: Pool, config: TrainConfig, fold: int | None) -> None:
     import torch
 
     torch.set_num_threads(1)
-    os.nice(0)
     name = "final" if fold is None else f"fold-{fold}"
     config = config.model_copy(update={"out": config.out / name})
     if (config.out / "held_out.jsonl").is_file():
@@ -52,7 +52,7 @@ def run(pool: Pool, config: TrainConfig, fold: int | None) -> None:
     else:
         chosen = [n for n, i in enumerate(pool.labelled) if i.trajectory.task.fold(FOLDS) != fold]
     items = [pool.labelled[n] for n in chosen]
-    weights = train.policy_weights(items) if config.balance == "policy" else [1.0] * len(items)
+    weights = training_data.policy_weights(items) if config.balance == "policy" else [1.0] * len(items)
     examples = [
         TrainingExample(pool.examples[n].token_ids, pool.examples[n].verdict_id, w)
         for n, w in zip(chosen, weights, strict=True)

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from swe_rm import model, sources, train
+from swe_rm import model, sources
 from swe_rm.calibrate import fit as fit_calibrator
 from swe_rm.evaluate import Report, evaluate
+from swe_rm.training_data import policy_weights
 from swe_rm.trajectory import Labelled, Outcome
 from swe_rm.verdict import Verdict, Verifier
 from swe_rm.verifiers import Member, Shipped, ShippedFile, load_verifier
@@ -61,7 +62,7 @@ def out_of_fold(items: Sequence[Labelled], cheap: str) -> Floats:
     scores = np.zeros(len(items))
     for fold in range(FOLDS):
         seen, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        weights = np.array(train.policy_weights([items[i] for i in seen.tolist()]))
+        weights = np.array(policy_weights([items[i] for i in seen.tolist()]))
         scores[held_out] = 1 / (1 + np.exp(-logits(seen, held_out, weights)))
         print(f"{cheap}: fold {fold} done", flush=True)
     return scores
@@ -141,7 +142,7 @@ def calibrated(items: Sequence[Labelled], scores: Floats) -> Floats:
 def fit_shipped(arguments: argparse.Namespace, items: Sequence[Labelled], chosen: Sequence[str]) -> None:
     """Fit the cheap verifiers that ship on train and copy the language model in bf16."""
     shutil.rmtree(arguments.out, ignore_errors=True)
-    weights = train.policy_weights(items)
+    weights = policy_weights(items)
     Features.fit(items, weights, version=VERSION).save(arguments.out / "features")
     sections: tuple[Section, ...] = ("tail", "patch")
     for section in (section for section in sections if f"words-{section}" in chosen):

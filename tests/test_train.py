@@ -15,12 +15,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_rm import batch, model, store, train
-from swe_rm.errors import RecordError, SweRmError
+from swe_rm import batch, model, store, train, training_data
+from swe_rm.errors import SweRmError
 from swe_rm.model import Shape
 from swe_rm.recipe import HoldOut, TrainConfig
-from swe_rm.train import TrainingExample
-from swe_rm.trajectory import Labelled, Outcome, Task
+from swe_rm.training_data import TrainingExample
+from swe_rm.trajectory import Labelled, Outcome
 from tests.conftest import TINY_POLICY
 
 TINY_SHAPE = Shape(hidden=32, layers=2, heads=2, kv_heads=1, head_dim=16, experts=4, expert_width=16)
@@ -133,11 +133,11 @@ def test_a_finished_run_is_not_run_again_and_never_overwritten(
 
 def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> None:
     run = config(data, tmp_path / "run")
-    labelled = train.read_labelled(run, quiet)
+    labelled = training_data.read_labelled(run, quiet)
     broken = train.initial_model(run, labelled)
     with torch.no_grad():
         broken.network.model.norm.weight.fill_(float("nan"))
-    examples = train.render_examples(run, labelled, broken.renderer())
+    examples = training_data.render_examples(run, labelled, broken.renderer())
     with pytest.raises(SweRmError, match="loss of step 1 is not finite"):
         train.fit(run, broken, examples, quiet)
     assert not (run.out / model.CARD_FILE).is_file()
@@ -146,9 +146,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> 
 def test_the_packed_loss_equals_the_slow_twin(data: Path, tmp_path: Path) -> None:
     """Each example alone, the whole logits, cross-entropy at the last prompt token, weighted mean by hand."""
     run = config(data, tmp_path / "run")
-    labelled = train.read_labelled(run, quiet)
+    labelled = training_data.read_labelled(run, quiet)
     made = train.initial_model(run, labelled)
-    examples = train.render_examples(run, labelled, made.renderer())
+    examples = training_data.render_examples(run, labelled, made.renderer())
     expected = total = 0.0
     for example in examples:
         (row,) = batch.rows([example.token_ids], [0], 10_000)
@@ -208,69 +208,6 @@ def test_the_rate_rises_then_falls_to_a_tenth(steps: int) -> None:
         assert rates[-1] == pytest.approx(0.2)
 
 
-def test_weights_balance_outcomes_inside_each_policy(labelled_pool: list[Labelled]) -> None:
-    lopsided = [item for item in labelled_pool if item.outcome is Outcome.RESOLVED or item.trajectory.key[2] == "1"]
-    one_sided = [i for i in labelled_pool if i.trajectory.origin.policy == "hasty" and i.outcome is Outcome.RESOLVED]
-    pool = [i for i in lopsided if i.trajectory.origin.policy == "careful"] + one_sided
-    weights = train.policy_weights(pool)
-    sums: Counter[tuple[str, Outcome]] = Counter()
-    for item, weight in zip(pool, weights, strict=True):
-        sums[item.trajectory.origin.policy, item.outcome] += weight
-    assert sums["careful", Outcome.RESOLVED] == pytest.approx(sums["careful", Outcome.UNRESOLVED])
-    assert sums["hasty", Outcome.RESOLVED] == 0
-    assert sum(weights) == pytest.approx(len(pool))
-    with pytest.raises(SweRmError, match="no policy has attempts of both outcomes"):
-        train.policy_weights(one_sided)
-
-
-def test_held_out_tasks_and_unknown_outcomes_are_left_out_and_counted(
-    data: Path, labelled_pool: list[Labelled], tmp_path: Path
-) -> None:
-    untested = labelled_pool[0].model_copy(update={"outcome": Outcome.UNKNOWN})
-    folder = tmp_path / "pool"
-    store.write([untested, *labelled_pool[1:]], folder)
-    said: list[str] = []
-    run = config(folder, tmp_path / "run", hold_out={"fold": 0, "folds": 2})
-    kept = train.read_labelled(run, said.append)
-    held_out = sum(item.trajectory.task.fold(2) == 0 for item in labelled_pool)
-    assert 0 < held_out < 24
-    assert all(item.trajectory.task.fold(2) == 1 for item in kept)
-    said = [line for line in said if line.startswith("data: ")]
-    assert f"kept {len(kept)}" in said[0]
-    assert "outcome unknown 1" in said[0]
-    assert sum(int(part.split()[-1]) for part in said[0].split(": ")[1].split(", ")) == 24
-
-
-def test_folds_go_by_task() -> None:
-    tasks = [Task(instance_id=f"a__b-{n}") for n in range(200)]
-    counts = Counter(task.fold(5) for task in tasks)
-    assert set(counts) == set(range(5))
-    assert min(counts.values()) > 20
-    assert tasks[7].fold(5) == Task(instance_id="a__b-7", statement="other words").fold(5)
-
-
-def test_statements_are_filled_in_where_the_source_has_none(
-    data: Path, labelled_pool: list[Labelled], tmp_path: Path
-) -> None:
-    bare = labelled_pool[0].trajectory.model_copy(update={"task": Task(instance_id="acme__tool-0")})
-    tasks = tmp_path / "tasks.jsonl"
-    tasks.write_text('{"instance_id": "acme__tool-0", "problem_statement": "It breaks."}\n')
-    statements = train.read_statements(tasks)
-    filled = train.with_statement(Labelled(trajectory=bare, outcome=Outcome.RESOLVED), statements)
-    assert filled.trajectory.task.statement == "It breaks."
-    assert train.with_statement(labelled_pool[0], statements) is labelled_pool[0]
-    tasks.write_text('{"instance_id": "acme__tool-0"}\n')
-    with pytest.raises(RecordError, match="line 1"):
-        train.read_statements(tasks)
-
-
-def test_auxiliary_rows_are_drawn_by_seed(data: Path, tmp_path: Path) -> None:
-    run = config(data, tmp_path / "run", auxiliary=(data,), auxiliary_rows=5)
-    kept = [item.trajectory.attempt_id for item in train.read_labelled(run, quiet)]
-    assert len(kept) == 29
-    assert kept == [item.trajectory.attempt_id for item in train.read_labelled(run, quiet)]
-
-
 @pytest.mark.parametrize(
     ("text", "overrides", "message"),
     [
@@ -324,9 +261,9 @@ def test_the_configs_of_the_repository_load() -> None:
 
 def test_an_example_of_weight_zero_costs_nothing(data: Path, tmp_path: Path) -> None:
     run = config(data, tmp_path / "run", tokens_per_step=100_000, tokens_per_row=50_000)
-    labelled = train.read_labelled(run, quiet)
+    labelled = training_data.read_labelled(run, quiet)
     made = train.initial_model(run, labelled)
-    examples = train.render_examples(run, labelled, made.renderer())
+    examples = training_data.render_examples(run, labelled, made.renderer())
     silent = TrainingExample(examples[0].token_ids, examples[0].verdict_id, 0.0)
     for folder, chosen in (("with", [*examples, silent]), ("without", examples)):
         made = train.initial_model(run, labelled)
@@ -338,9 +275,9 @@ def test_long_stages_say_how_far_they_are(
     data: Path, tmp_path: Path, labelled_pool: list[Labelled], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    list(train._told(labelled_pool, "read", said.append))
+    list(training_data.told(labelled_pool, "read", said.append))
     assert said == []
-    monkeypatch.setattr(train, "FIRST_SECONDS", -1.0)
+    monkeypatch.setattr(training_data, "FIRST_SECONDS", -1.0)
     train.train(config(data, tmp_path / "run"), said.append)
     assert {"read 0 attempts", "rendered 0 attempts"} <= set(said)
     assert any(line.startswith("test: step 1/") for line in said)

@@ -3,9 +3,10 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -73,6 +74,13 @@ class Trajectory(Noun):
     finished: bool = True
     """False when the agent gave no patch or did not come to its own end."""
     origin: Origin
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced (not validated); its hashes are its own, not those cached here."""
+        copy = super().model_copy(update=update, deep=deep)
+        for cached in ("content_hash", "attempt_id"):
+            copy.__dict__.pop(cached, None)
+        return copy
 
     @cached_property
     def content_hash(self) -> str:

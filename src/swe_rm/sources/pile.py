@@ -10,7 +10,7 @@ from swe_rm.sources.placement import Place, Shelf
 from swe_rm.sources.reader import NOTHING, Refusal, Unit
 from swe_rm.sources.unread import Unread
 from swe_rm.sources.walk import ROWS, Finds, Source, find, label_file
-from swe_rm.trajectory import Labelled, Trajectory
+from swe_rm.trajectory import Labelled
 
 
 class Pile:
@@ -180,7 +180,7 @@ class _Told:
         patch = self._patches_of(place.run).get(item.trajectory.task.instance_id, "")
         if not patch:
             return item
-        completed = Trajectory(**{**dict(item.trajectory), "patch": patch, "finished": True})
+        completed = item.trajectory.model_copy(update={"patch": patch, "finished": True})
         return item.model_copy(update={"trajectory": completed})
 
     def _patches_of(self, run: Path) -> dict[str, str]:
