@@ -11,11 +11,14 @@ import yaml
 from swe_rm import store
 from swe_rm.__main__ import main
 from swe_rm.errors import SweRmError
-from swe_rm.mix import MixConfig, MixManifest, explain, mix
+from swe_rm.evaluate import evaluate
+from swe_rm.mix import MixConfig, MixManifest, decide, explain, gather, mix, plan
 from swe_rm.mix.config import Drop, Sample
+from swe_rm.mix.engines import engine
 from swe_rm.mix.steps import STEPS
 from swe_rm.sources import open_pile
 from swe_rm.trajectory import Labelled, Outcome
+from swe_rm.verifiers.controls import controls
 from tests.mixing import OFF, contents, mixing, pool, stored
 
 BUSY: dict[str, Any] = {
@@ -122,6 +125,32 @@ def test_a_mix_is_read_like_any_other_pile(data: list[Path], tmp_path: Path) -> 
 def test_the_manifest_names_no_folder_of_the_machine(data: list[Path], tmp_path: Path) -> None:
     mix(mixing(*data, decontaminate={"against": [data[2]]}), tmp_path / "mix")
     assert str(tmp_path.parent) not in (tmp_path / "mix" / "mix.json").read_text()
+
+
+def test_what_policy_and_task_alone_tell_is_stated(data: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "mix"
+    made = mix(mixing(*data), out)
+    known = [item for item in open_pile([out]).attempts() if item.outcome is not Outcome.UNKNOWN]
+    found = made.parts["all"].priors
+    read = [item.trajectory for item in known]
+    report, other = (
+        evaluate(known, controls(known)[name](read), with_controls=False) for name in ("policy_prior", "task_prior")
+    )
+    assert (found.policy_auc, found.task_auc) == (report.metrics.auc, other.metrics.auc)
+    assert found.n_pairs_same_policy_task == report.metrics.n_pairs_same_policy_task
+
+
+def test_what_was_read_once_gives_any_draw(data: list[Path]) -> None:
+    configs = [mixing(*data, sample={"total": total}, seed=seed) for total, seed in ((20, 0), (40, 0), (20, 1))]
+    read = gather(configs[0], engine("local", 1))
+    made = [decide(read, config) for config in configs]
+    apart = [plan(config, engine("local", 1)) for config in configs]
+    assert [one.manifest for one in made] == [one.manifest for one in apart]
+    small, large, other = ({facts.attempt_id for facts in one.parts["all"]} for one in made)
+    assert small < large  # a smaller total lies within a larger one
+    assert small != other
+    with pytest.raises(ValueError, match="reads something else"):
+        decide(read, mixing(*data, drop={"near_duplicates": 0.9}))
 
 
 def test_what_the_evaluation_list_has_is_stated(data: list[Path], tmp_path: Path) -> None:
@@ -245,8 +274,11 @@ def test_the_command_writes_and_prints_the_ledger(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["156", "read"]
     assert lines[-2].split() == ["30", "kept"]
-    assert lines[-1] == f"{out}: 30 attempts in 1 parts"
-    assert sum(int(line.split()[0]) for line in lines[1:-1]) == 156
+    assert lines[-1] == f"{out}: 30 attempts in 1 part"
+    counted = [line.split() for line in lines[1:-1]]
+    assert sum(int(number) for number, *_ in counted if number != "off") == 156
+    assert ["off", "rows,", "length,", "decontaminate,", "gold_equal,", "near_duplicates,", "split"] in counted
+    assert ["0", "history"] in counted
     assert store.read_manifest(out).n_attempts == 30
     assert main(["mix", str(config), "--out", str(out)]) == 1
     assert "exists" in capsys.readouterr().err

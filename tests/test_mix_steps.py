@@ -14,7 +14,7 @@ from swe_rm.mix.evaluation_list import Match
 from swe_rm.mix.facts import HISTORY, ORACLE, TRIES, Facts, Settings, facts_of
 from swe_rm.mix.ledger import ledger
 from swe_rm.mix.near import sketch
-from swe_rm.mix.steps import STEPS, clean, split
+from swe_rm.mix.steps import STEPS, clean, split, switched_on
 from swe_rm.trajectory import Labelled, Outcome, Task
 from tests.mixing import OFF, fact, mixing
 from tests.test_steps import log, said, saw, user
@@ -253,12 +253,14 @@ def test_what_is_read_is_what_is_kept_and_what_is_dropped(values: list[Any]) -> 
     ]  # fmt: skip
     config = only(rows="log", length={"max_characters": 400}, drop=dict.fromkeys(OFF, True) | {"conflicting": "all"})
     left, why = clean(table, config)
-    account = ledger(table, len(left), why)
+    account = ledger(table, len(left), why, switched_on(config))
     assert account.read == len(table) == account.kept + account.dropped
     assert all(sum(line.sources.values()) == sum(line.outcomes.values()) == line.n for line in account.lines)
     assert [STEPS_ORDER.index(line.step) for line in account.lines] == sorted(
         STEPS_ORDER.index(line.step) for line in account.lines
     )
+    assert all((account.steps[name] is None) != on for name, on in switched_on(config).items())
+    assert sum(n or 0 for n in account.steps.values()) == account.dropped
     assert len({facts.content for facts in left}) == len(left)
     assert clean(left, config)[0] == left
     assert clean(table, only()) == (table, {})
@@ -269,7 +271,7 @@ STEPS_ORDER = list(STEPS)
 
 def test_an_account_that_does_not_add_up_is_caught() -> None:
     with pytest.raises(AssertionError):
-        ledger([fact(0), fact(1)], 1, {})
+        ledger([fact(0), fact(1)], 1, {}, switched_on(only()))
 
 
 def test_an_earlier_step_is_the_one_that_counts() -> None:

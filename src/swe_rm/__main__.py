@@ -264,7 +264,8 @@ def mix(
             write(made, out, progress.over)
         for line in summary(made.manifest.ledger):
             typer.echo(line)
-        typer.echo(f"{out}: {made.manifest.ledger.kept:,} attempts in {len(made.manifest.parts)} parts")
+        n_parts = len(made.manifest.parts)
+        typer.echo(f"{out}: {made.manifest.ledger.kept:,} attempts in {n_parts} part{'s' if n_parts > 1 else ''}")
     return _code(made.manifest.ledger.kept, refused)
 
 

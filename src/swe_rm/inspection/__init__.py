@@ -14,7 +14,7 @@ from swe_rm.inspection.gold import Gold
 from swe_rm.inspection.habits import dress, runs_code
 from swe_rm.inspection.steps import Steps, steps
 from swe_rm.inspection.suspicion import SUSPICIONS, found
-from swe_rm.metrics import auc_score
+from swe_rm.priors import Known, Rates, prior_auc
 from swe_rm.sources.naming import printable
 from swe_rm.trajectory import Labelled, Noun, Outcome, Trajectory, policy_family
 
@@ -355,33 +355,22 @@ def _confound(rows: Sequence[_Row], logs: Sequence[_Row]) -> Confound:
         policies[row.source].add(row.policy)
     told, usual = _dress_accuracy(logs)
     return Confound(
-        auc=_prior_auc(rows, lambda row: row.policy, leave_task_out=True),
-        auc_in_sample=_prior_auc(rows, lambda row: row.policy, leave_task_out=False),
-        auc_family=_prior_auc(rows, lambda row: policy_family(row.policy), leave_task_out=True),
+        auc=prior_auc(_known(rows), _policy_prior),
+        auc_in_sample=prior_auc(_known(rows), lambda rates, row: rates.policy_rate(row.policy)),
+        auc_family=prior_auc(_known(rows, policy_family), _policy_prior),
         one_policy_sources=tuple(sorted(source for source, held in policies.items() if len(held) == 1)),
         dress_accuracy=told,
         dress_baseline=usual,
     )
 
 
-def _prior_auc(rows: Sequence[_Row], name: Callable[[_Row], str], leave_task_out: bool) -> float | None:
-    """AUC of the policies' resolve rates; a policy seen on no other task gets the rate of all on the other tasks."""
-    known = [row for row in rows if row.outcome is not Outcome.UNKNOWN]
-    counts = defaultdict[Hashable, tuple[int, int]](lambda: (0, 0))
-    for row in known:
-        for key in ((name(row), ""), (name(row), row.task), ("", row.task), ""):
-            resolved, n = counts[key]
-            counts[key] = resolved + (row.outcome is Outcome.RESOLVED), n + 1
+def _known(rows: Sequence[_Row], name: Callable[[str], str] = str) -> list[Known]:
+    known = (row for row in rows if row.outcome is not Outcome.UNKNOWN)
+    return [Known(name(row.policy), row.task, row.outcome is Outcome.RESOLVED) for row in known]
 
-    def score(row: _Row) -> float:
-        for whole, part in (((name(row), ""), (name(row), row.task)), ("", ("", row.task))):
-            out = counts[part] if leave_task_out else (0, 0)
-            if remaining := counts[whole][1] - out[1]:
-                return (counts[whole][0] - out[0]) / remaining
-        return 0.5
 
-    scores = np.array([score(row) for row in known], dtype=np.float64)
-    return auc_score(scores, np.array([row.outcome is Outcome.RESOLVED for row in known], dtype=np.bool_))
+def _policy_prior(rates: Rates, row: Known) -> float:
+    return rates.policy_prior(row.policy, row.task)
 
 
 def _dress_accuracy(logs: Sequence[_Row]) -> tuple[float | None, float | None]:

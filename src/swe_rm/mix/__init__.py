@@ -6,10 +6,10 @@ from typing import Literal
 from swe_rm.mix.config import MixConfig
 from swe_rm.mix.engines import engine as engine_of
 from swe_rm.mix.manifest import MixManifest
-from swe_rm.mix.plan import Plan, plan
+from swe_rm.mix.plan import Gathered, Plan, decide, gather, plan
 from swe_rm.mix.writing import write
 
-__all__ = ["MixConfig", "MixManifest", "Plan", "explain", "mix", "plan", "write"]
+__all__ = ["Gathered", "MixConfig", "MixManifest", "Plan", "decide", "explain", "gather", "mix", "plan", "write"]
 
 
 def mix(config: MixConfig, out: Path, engine: Literal["local", "ray"] = "local", workers: int = 1) -> MixManifest:

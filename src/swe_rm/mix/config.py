@@ -181,6 +181,10 @@ class MixConfig(Noun):
         """Read a YAML file; each override is `key=value` or `key.sub=value`. Raises SweRmError naming file and key."""
         return config_file.load(cls, path, overrides, "a mix")
 
+    def reading(self) -> "MixConfig":
+        """The config without what is done after reading: equal ones find the same facts."""
+        return self.model_copy(update={"name": "", "splits": None, "sample": Sample(), "seed": 0, "rows": "both"})
+
     def portable(self) -> dict[str, Any]:
         """The config as JSON values without what is of one machine: files by name, sorted, not by folder."""
         content: dict[str, Any] = self.model_dump(mode="json")

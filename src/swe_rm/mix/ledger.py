@@ -5,13 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from swe_rm.mix.facts import Facts
-from swe_rm.mix.steps import STEPS, Dropped
+from swe_rm.mix.steps import Dropped
 from swe_rm.trajectory import Noun, Outcome
 
 K = TypeVar("K", bound=str)
-
-ORDER = (*STEPS, "split", "sample")
-"""The steps as they are taken."""
 
 
 class Line(Noun):
@@ -29,8 +26,10 @@ class Ledger(Noun):
 
     read: int
     kept: int
+    steps: dict[str, int | None]
+    """What each step dropped, in their order; null for one that is switched off."""
     lines: tuple[Line, ...]
-    """In the order of the steps."""
+    """The same by rule."""
 
     @property
     def dropped(self) -> int:
@@ -38,16 +37,18 @@ class Ledger(Noun):
         return sum(line.n for line in self.lines)
 
 
-def ledger(table: Sequence[Facts], kept: int, dropped: Mapping[int, Dropped]) -> Ledger:
-    """The account of a table of which `kept` attempts stay and the others are dropped."""
+def ledger(table: Sequence[Facts], kept: int, dropped: Mapping[int, Dropped], switches: Mapping[str, bool]) -> Ledger:
+    """The account of a table of which `kept` attempts stay and the others are dropped by steps that are on."""
     groups: dict[tuple[str, str], list[Facts]] = {}
     for facts in table:
         if (why := dropped.get(facts.ordinal)) is not None:
             groups.setdefault((why.step, why.rule), []).append(facts)
     lines = [_line(step, rule, rows) for (step, rule), rows in groups.items()]
-    lines.sort(key=lambda line: (ORDER.index(line.step), line.rule))
-    found = Ledger(read=len(table), kept=kept, lines=tuple(lines))
-    assert found.read == found.kept + found.dropped
+    order = list(switches)
+    lines.sort(key=lambda line: (order.index(line.step), line.rule))
+    steps = {step: sum(line.n for line in lines if line.step == step) if on else None for step, on in switches.items()}
+    found = Ledger(read=len(table), kept=kept, steps=steps, lines=tuple(lines))
+    assert found.read == found.kept + sum(n or 0 for n in steps.values())
     return found
 
 
@@ -62,8 +63,14 @@ def _line(step: str, rule: str, rows: Sequence[Facts]) -> Line:
 
 
 def summary(found: Ledger) -> list[str]:
-    """The ledger in lines for people."""
-    lines = [f"{line.n:>9,}  {line.step}: {line.rule}" for line in found.lines]
+    """The ledger in lines for people: every step, those that are off in one line."""
+    lines = []
+    for step, dropped in found.steps.items():
+        if dropped == 0:
+            lines.append(f"{0:>9}  {step}")
+        lines += [f"{line.n:>9,}  {line.step}: {line.rule}" for line in found.lines if line.step == step]
+    if off := [step for step, dropped in found.steps.items() if dropped is None]:
+        lines.append(f"{'off':>9}  {', '.join(off)}")
     return [f"{found.read:>9,}  read", *lines, f"{found.kept:>9,}  kept"]
 
 

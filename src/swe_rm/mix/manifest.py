@@ -1,6 +1,7 @@
 """What `mix.json` says of a mix: config, inputs and their digests, the ledger, the parts and what they hold."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from swe_rm.mix.config import MixConfig
 from swe_rm.mix.facts import Facts
 from swe_rm.mix.ledger import Ledger, counted
 from swe_rm.mix.sampling import Cell
+from swe_rm.priors import Known, prior_auc
 from swe_rm.render import template_hash
 from swe_rm.sources import streams
 from swe_rm.trajectory import Noun, Outcome
@@ -29,6 +31,17 @@ class Input(Noun):
     """Of the file; of a folder, of the names and digests of the files in it."""
 
 
+class Priors(Noun):
+    """What can be told of a part's outcomes without reading an attempt; null where it holds one outcome only."""
+
+    policy_auc: float | None
+    """AUC of the policy's resolve rate on the other tasks."""
+    task_auc: float | None
+    """AUC of the other policies' resolve rate on the task."""
+    n_pairs_same_policy_task: int
+    """Pairs of a resolved and an unresolved attempt of one task and one policy, of which neither tells anything."""
+
+
 class Part(Noun):
     """One part of a mix: a store of attempts."""
 
@@ -40,6 +53,7 @@ class Part(Noun):
     outcomes: dict[Outcome, int]
     contents: dict[str, dict[str, dict[Outcome, int]]]
     """Attempts by source, policy and outcome."""
+    priors: Priors
     cells: tuple[Cell, ...] = ()
     """What was drawn by weight."""
 
@@ -129,7 +143,23 @@ def part(folder: str, rows: Sequence[Facts], cells: tuple[Cell, ...]) -> Part:
             source: {policy: counted(outcomes) for policy, outcomes in sorted(held.items())}
             for source, held in sorted(policies.items())
         },
+        priors=_priors(rows),
         cells=cells,
+    )
+
+
+def _priors(rows: Sequence[Facts]) -> Priors:
+    known = [
+        Known(row.policy, row.instance_id, row.outcome is Outcome.RESOLVED)
+        for row in rows
+        if row.outcome is not Outcome.UNKNOWN
+    ]
+    counts = Counter(known)
+    pairs = sum(n * counts[row._replace(resolved=False)] for row, n in counts.items() if row.resolved)
+    return Priors(
+        policy_auc=prior_auc(known, lambda rates, row: rates.policy_prior(row.policy, row.task)),
+        task_auc=prior_auc(known, lambda rates, row: rates.task_prior(row.policy, row.task)),
+        n_pairs_same_policy_task=pairs,
     )
 
 

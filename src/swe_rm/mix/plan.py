@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from sys import intern
 
 from swe_rm.errors import SweRmError
@@ -13,7 +14,7 @@ from swe_rm.mix.facts import Facts, Settings
 from swe_rm.mix.ledger import ledger
 from swe_rm.mix.manifest import MixManifest
 from swe_rm.mix.sampling import check_patterns, draw
-from swe_rm.mix.steps import Dropped, clean, split
+from swe_rm.mix.steps import Dropped, clean, split, switched_on
 from swe_rm.sources import Pile, open_pile
 from swe_rm.trajectory import Labelled
 
@@ -56,13 +57,42 @@ class Plan:
         raise AssertionError(f"{facts} is neither kept nor dropped")
 
 
+@dataclass(frozen=True)
+class Gathered:
+    """What was read for a mix: enough for any mix of the same clean attempts."""
+
+    config: MixConfig
+    pile: Pile
+    digests: Mapping[Path, str]
+    table: Sequence[Facts]
+    """All that was read, by attempt_id."""
+    evaluation: frozenset[str] | None
+    """Ids on the evaluation list."""
+
+
 def plan(config: MixConfig, engine: Engine, watch: Watch = iter) -> Plan:
     """Read everything and decide. Raises SweRmError where the config asks for what cannot be met."""
+    return decide(gather(config, engine, watch), config)
+
+
+def gather(config: MixConfig, engine: Engine, watch: Watch = iter) -> Gathered:
+    """Read everything once. Raises SweRmError for what cannot be read."""
     settings, digests = Settings.of(config), manifest.digests(config)
     data = sorted(config.data, key=lambda path: (path.name, digests[path]))
     pile = open_pile(data, config.labels)
     table = _table(engine(watch(pile.attempts()), settings))
     _check_data(config, pile)
+    return Gathered(config, pile, digests, table, settings.evaluation.ids if settings.evaluation else None)
+
+
+def decide(gathered: Gathered, config: MixConfig) -> Plan:
+    """What a mix holds of what was gathered; the config may differ in what is done after reading.
+
+    Raises SweRmError where it asks for what cannot be met, ValueError where it differs in what is read.
+    """
+    if config.reading() != gathered.config.reading():
+        raise ValueError("this config reads something else than what was gathered")
+    pile, table = gathered.pile, gathered.table
     left, dropped = clean(table, config)
     if not left:
         raise SweRmError(f"nothing is left of {len(table):,} attempts: {_reasons(dropped)}")
@@ -79,17 +109,18 @@ def plan(config: MixConfig, engine: Engine, watch: Watch = iter) -> Plan:
         dropped |= drawn.dropped
         parts[name] = drawn.kept
         described[name] = manifest.part("." if config.splits is None else name, drawn.kept, drawn.cells)
+    listed = gathered.evaluation
     whole = MixManifest(
         name=config.name,
         digest=config.digest(),
         seed=config.seed,
         config=config.portable(),
-        inputs=manifest.inputs(config, digests),
+        inputs=manifest.inputs(config, gathered.digests),
         versions=manifest.versions(config),
         refused=pile.n_refused,
-        ledger=ledger(table, sum(map(len, parts.values())), dropped),
+        ledger=ledger(table, sum(map(len, parts.values())), dropped, switched_on(config)),
         parts=described,
-        overlap=manifest.overlap(table, parts, settings.evaluation.ids) if settings.evaluation else None,
+        overlap=None if listed is None else manifest.overlap(table, parts, listed),
     )
     return Plan(config, pile, parts, dropped, table, whole)
 

@@ -6,7 +6,7 @@ from math import sqrt
 from typing import NamedTuple
 
 from swe_rm.inspection.continuation import continued
-from swe_rm.mix.config import MixConfig
+from swe_rm.mix.config import MixConfig, Sample
 from swe_rm.mix.facts import HISTORY, ORACLE, TRIES, Facts
 from swe_rm.mix.near import SLOTS, near_duplicates
 from swe_rm.trajectory import Outcome, Task
@@ -204,6 +204,20 @@ STEPS: Mapping[str, Step] = {
 }
 """What an attempt is by itself comes before what it is beside others, so that no bad attempt is the one that stays;
 labels are compared before copies go, so that a copy can contradict."""
+
+
+def switched_on(config: MixConfig) -> dict[str, bool]:
+    """Every step of a mix in its order, and whether the config wants it."""
+    switches = {name: getattr(config.drop, name) not in (None, False) for name in type(config.drop).model_fields}
+    limits = config.length.model_dump(exclude={"vocabulary"})
+    switches |= {
+        "rows": config.rows != "both",
+        "length": any(limit is not None for limit in limits.values()),
+        "decontaminate": config.decontaminate is not None,
+        "split": config.splits is not None,
+        "sample": config.sample != Sample(),
+    }
+    return {name: switches[name] for name in (*STEPS, "split", "sample")}
 
 
 def split(table: Sequence[Facts], config: MixConfig) -> tuple[dict[str, list[Facts]], dict[int, Dropped]]:

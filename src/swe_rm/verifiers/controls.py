@@ -4,11 +4,11 @@ They are built from labelled attempts and are the only verifiers that ever see o
 """
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Literal
 
 from swe_rm.errors import VerifierError
+from swe_rm.priors import Known, Rates
 from swe_rm.render import rendered_length
 from swe_rm.trajectory import Labelled, Outcome, Trajectory, policy_family
 from swe_rm.verdict import Verdict
@@ -83,13 +83,12 @@ class PolicyPrior(Control):
     name = "policy_prior@1"
 
     def __init__(self, labelled: Sequence[Labelled], policy: PolicyName = "exact") -> None:
-        self._counts = _Counts(labelled, policy)
+        self._policy: PolicyName = policy
+        self._rates = _rates(labelled, policy)
 
     def score(self, trajectory: Trajectory) -> float:
         """The resolve rate, or its stand-in."""
-        policy, task = self._counts.policy_of(trajectory), trajectory.task.instance_id
-        elsewhere = self._counts.rate(self._counts.policies[policy], self._counts.cells[policy, task])
-        return self._counts.rate_off_task(task) if elsewhere is None else elsewhere
+        return self._rates.policy_prior(*_named(trajectory, self._policy))
 
 
 class TaskPrior(Control):
@@ -101,13 +100,12 @@ class TaskPrior(Control):
     name = "task_prior@1"
 
     def __init__(self, labelled: Sequence[Labelled], policy: PolicyName = "exact") -> None:
-        self._counts = _Counts(labelled, policy)
+        self._policy: PolicyName = policy
+        self._rates = _rates(labelled, policy)
 
     def score(self, trajectory: Trajectory) -> float:
         """The resolve rate, or its stand-in."""
-        policy, task = self._counts.policy_of(trajectory), trajectory.task.instance_id
-        others = self._counts.rate(self._counts.tasks[task], self._counts.cells[policy, task])
-        return self._counts.rate_off_task(task) if others is None else others
+        return self._rates.task_prior(*_named(trajectory, self._policy))
 
 
 def controls(labelled: Sequence[Labelled], policy: PolicyName = "exact") -> dict[str, Control]:
@@ -121,43 +119,12 @@ def controls(labelled: Sequence[Labelled], policy: PolicyName = "exact") -> dict
     }
 
 
-_Count = tuple[int, int]
-"""(resolved attempts, attempts)."""
+def _rates(labelled: Sequence[Labelled], policy: PolicyName) -> Rates:
+    known = (item for item in labelled if item.outcome is not Outcome.UNKNOWN)
+    return Rates(Known(*_named(item.trajectory, policy), item.outcome is Outcome.RESOLVED) for item in known)
 
 
-class _Counts:
-    """Attempts of known outcome, counted by policy, task and both."""
-
-    def __init__(self, labelled: Sequence[Labelled], policy: PolicyName) -> None:
-        self._family = policy == "family"
-        self.policies: dict[str, _Count] = defaultdict(lambda: (0, 0))
-        self.tasks: dict[str, _Count] = defaultdict(lambda: (0, 0))
-        self.cells: dict[tuple[str, str], _Count] = defaultdict(lambda: (0, 0))
-        self.all: _Count = (0, 0)
-        for item in labelled:
-            if item.outcome is not Outcome.UNKNOWN:
-                self._count(item.trajectory, item.outcome is Outcome.RESOLVED)
-
-    def _count(self, trajectory: Trajectory, resolved: bool) -> None:
-        policy, task = self.policy_of(trajectory), trajectory.task.instance_id
-        self.policies[policy] = _plus(self.policies[policy], resolved)
-        self.tasks[task] = _plus(self.tasks[task], resolved)
-        self.cells[policy, task] = _plus(self.cells[policy, task], resolved)
-        self.all = _plus(self.all, resolved)
-
-    def policy_of(self, trajectory: Trajectory) -> str:
-        policy = trajectory.origin.policy
-        return policy_family(policy) if self._family else policy
-
-    def rate(self, counted: _Count, left_out: _Count) -> float | None:
-        """Resolve rate of what is counted without what is left out; None where nothing remains."""
-        remaining = counted[1] - left_out[1]
-        return (counted[0] - left_out[0]) / remaining if remaining else None
-
-    def rate_off_task(self, task: str) -> float:
-        rate = self.rate(self.all, self.tasks[task])
-        return 0.5 if rate is None else rate
-
-
-def _plus(counted: _Count, resolved: bool) -> _Count:
-    return counted[0] + resolved, counted[1] + 1
+def _named(trajectory: Trajectory, policy: PolicyName) -> tuple[str, str]:
+    """(policy, task) as they are counted."""
+    name = trajectory.origin.policy
+    return policy_family(name) if policy == "family" else name, trajectory.task.instance_id
