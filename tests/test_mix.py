@@ -21,6 +21,7 @@ from swe_rm.trajectory import Labelled, Outcome
 from swe_rm.verifiers.controls import controls
 from tests.mixing import OFF, contents, mixing, pool, stored
 
+HERE = Path(__file__).parents[1]
 BUSY: dict[str, Any] = {
     "drop": {"near_duplicates": 0.9},
     "sample": {"positives_per_negative": 1, "per_task": 6, "keep_pairs": True, "sources": {"la*": 2, "*": 1},
@@ -257,6 +258,14 @@ def test_the_documented_config_is_one(tmp_path: Path) -> None:
 
 
 # --- the command line ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", sorted((HERE / "configs" / "mixes").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_mixes_of_the_experiments_are_configs(file: Path) -> None:
+    config = MixConfig.load(file)
+    assert config.name == file.stem
+    assert config.decontaminate and config.decontaminate.instance_id
+    assert f"`{config.name}`" in (HERE / "docs" / "mixes.md").read_text(encoding="utf-8")
 
 
 def written(data: list[Path], folder: Path, **changes: Any) -> Path:
