@@ -249,7 +249,7 @@ def test_digests_tell_what_decides_the_bytes(data: list[Path]) -> None:
 
 
 def test_the_documented_config_is_one(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "mix.md").read_text(encoding="utf-8")
+    page = (HERE / "docs" / "mix.md").read_text(encoding="utf-8")
     file = tmp_path / "first.yaml"
     file.write_text(page.split("```yaml\n")[1].split("```")[0])
     config = MixConfig.load(file)
@@ -264,7 +264,8 @@ def test_the_documented_config_is_one(tmp_path: Path) -> None:
 def test_the_mixes_of_the_experiments_are_configs(file: Path) -> None:
     config = MixConfig.load(file)
     assert config.name == file.stem
-    assert config.decontaminate and config.decontaminate.instance_id
+    assert config.decontaminate is not None
+    assert config.decontaminate.instance_id
     assert f"`{config.name}`" in (HERE / "docs" / "mixes.md").read_text(encoding="utf-8")
 
 
