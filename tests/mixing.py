@@ -21,10 +21,11 @@ def fact(ordinal: int, **changes: Any) -> Facts:
     """The facts of an attempt like no other."""
     values: dict[str, Any] = {
         "ordinal": ordinal, "attempt_id": hashlib.sha256(str(ordinal).encode()).hexdigest()[:20],
-        "instance_id": f"acme__tool-{ordinal}", "repo": "acme/tool", "source": "lamps", "policy": "careful",
+        "instance_id": f"acme__tool-{ordinal}", "repo": "acme/tool", "issue": b"", "source": "lamps",
+        "policy": "careful",
         "attempt": str(ordinal), "outcome": Outcome.RESOLVED, "infra": False, "logged": True,
         "content": str(ordinal).encode(), "patch": f"p{ordinal}", "characters": 100, "tokens": 0, "suspicions": (),
-        "gold_equal": False, "chain": None, "match": None, "sketch": b"",
+        "gold_equal": False, "chain": None, "match": None, "unchecked": (), "sketch": b"",
     }  # fmt: skip
     return Facts(**(values | changes))
 

@@ -191,6 +191,12 @@ def test_an_input_that_changes_meanwhile_is_noticed(data: list[Path], tmp_path: 
         ({"sample": {"positives_per_negative": 0}}, "sample.positives_per_negative"),
         ({"sample": {"balance_policies": True}}, "balance_policies needs positives_per_negative"),
         ({"sample": {"positives_per_negative": 2}, "drop": {"unlabelled": False}}, "needs known outcomes"),
+        ({"sample": {"positives_per_negative": float("inf")}}, "sample.positives_per_negative: .*1000"),
+        ({"sample": {"sources": {"a": 1e308}, "total": 1}}, "a: 1e.308 is no weight; one is 0, or from 0.001 to 1000"),
+        ({"sample": {"total": True}}, "sample.total: .*valid integer"),
+        ({"sample": {"keep_pairs": True, "per_task": 1}}, "keep_pairs needs room for two attempts"),
+        ({"drop": {"near_duplicates": True}}, "drop.near_duplicates: .*give a threshold, like 0.8"),
+        ({"length": {"min_characters": 9, "max_characters": 8}}, "no attempt has at least 9 and at most 8 characters"),
         ({"sample": {"totl": 2}}, "sample.totl: Extra inputs"),
         ({"drop": {"gold_equal": True}}, "drop.gold_equal needs tasks"),
         ({"length": {"max_tokens": 5}}, "length: .*need a vocabulary"),
@@ -212,7 +218,10 @@ def test_a_config_that_makes_no_sense_is_one_line(config: dict[str, Any], said: 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sample": {"total": 1000}}, "sample.total: 1,000 attempts are wanted and 143 are there"),
+        (
+            {"sample": {"total": 1000}},
+            "1,000 cannot be met: 143 attempts are there and 1,000 are wanted; a total of 143 can",
+        ),
         ({"sample": {"sources": {"tar*": 1}, "total": 1}}, "tar.*: matches none of the sources there are"),
         ({"rows": "patch"}, r"nothing is left of 156 attempts: rows \(has a log\) 154"),
         ({"sample": {"patch_only": 0}, "splits": {"folds": 90, "parts": {"a": [77]}}}, "a: no attempt falls into it"),

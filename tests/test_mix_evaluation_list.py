@@ -43,6 +43,43 @@ def recognised(statement: str = "", made_patch: str = "+y", row: TaskRow | None 
     return str(EvaluationList(settings, {LISTED.instance_id: LISTED}).match(made, row) or "")
 
 
+@pytest.mark.parametrize(
+    "repo", ["https://github.com/Tinkers/Lantern", "git@host:tinkers/lantern.git", "tinkers__lantern"]
+)
+def test_a_repository_is_the_same_however_it_is_named(repo: str) -> None:
+    row = TaskRow(instance_id="x", repo=repo, base_commit="C0FFEE")
+    assert recognised(row=row).startswith("base_commit of tinkers__lantern-99")
+
+
+def test_what_a_rule_says_nothing_of_is_counted() -> None:
+    settings = Decontaminate.model_validate({"against": ["x"]})
+    listed = EvaluationList(settings, {"a": LISTED, "b": TaskRow(instance_id="b")})
+    assert listed.without() == {"base_commit": 1, "issue": 1, "patch": 1}
+    bare = log(user("ask"), said("done"), patch="+y")
+    assert listed.unchecked(bare, None) == ("base_commit", "issue", "patch")
+    told = bare.model_copy(update={"task": Task(instance_id="c", statement=ISSUE), "patch": FIX})
+    assert listed.unchecked(told, TaskRow(instance_id="c", base_commit="f")) == ()
+
+
+def test_a_list_that_cannot_be_read_whole_is_refused(tmp_path: Path) -> None:
+    ids = tmp_path / "ids.txt"
+    ids.write_text("# mine\na__b-1\n")
+    assert list(read_evaluation([ids])) == ["a__b-1"]
+    ids.write_text("a__b-1, a__b-2\n")
+    with pytest.raises(RecordError, match="line 1: holds 'a__b-1, a__b-2': one id a line"):
+        read_evaluation([ids])
+    torn = rows(tmp_path / "preds.jsonl", {"instance_id": "a__b-9", "model_name_or_path": "m", "model_patch": "+x\n"})
+    with torn.open("a") as file:
+        file.write('{"instance_id": "a__b-8", "model_na')
+    with pytest.raises(RecordError, match=r"line 2.*an evaluation list must be read whole"):
+        read_evaluation([torn])
+    untried = {"instance_id": "a__b-7", "model_name_or_path": "m", "model_patch": ""}
+    made = {"instance_id": "a__b-9", "model_name_or_path": "m", "model_patch": "+x\n"}
+    assert set(read_evaluation([rows(tmp_path / "some.jsonl", untried, made)])) == {"a__b-7", "a__b-9"}
+    with pytest.raises(RecordError, match=r"an attempt, not a task \(has model_patch\)"):
+        read_task_rows([rows(tmp_path / "p.jsonl", {"instance_id": "a__b-9", "model_patch": "+x"})])
+
+
 def test_the_list_is_read_as_tasks_ids_or_attempts(tmp_path: Path) -> None:
     task = {"instance_id": "a__b-1", "repo": "a/b", "base_commit": "c", "problem_statement": "s", "gold_patch": "+x"}
     as_rows = read_evaluation([rows(tmp_path / "tasks.jsonl", task, {"instance_id": "a__b-2", "base_commit": None})])

@@ -13,8 +13,9 @@ from swe_rm.mix.config import MixConfig
 from swe_rm.mix.evaluation_list import Match
 from swe_rm.mix.facts import HISTORY, ORACLE, TRIES, Facts, Settings, facts_of
 from swe_rm.mix.ledger import ledger
+from swe_rm.mix.manifest import between
 from swe_rm.mix.near import sketch
-from swe_rm.mix.steps import STEPS, clean, split, switched_on
+from swe_rm.mix.steps import STEPS, clean, linked, split, switched_on
 from swe_rm.trajectory import Labelled, Outcome, Task
 from tests.mixing import OFF, fact, mixing
 from tests.test_steps import log, said, saw, user
@@ -233,6 +234,22 @@ def test_splits_keep_tasks_or_repositories_whole() -> None:
     assert all(str(why).startswith("dropped by split: in no part: fold 1 of 2") for why in apart.values())
     _, apart = split([fact(0, repo="")], mixing("data", splits={"by": "repo", "folds": 2, "parts": {"train": [0, 1]}}))
     assert str(apart[0]) == "dropped by split: names no repository"
+
+
+def test_tasks_that_share_an_issue_stay_in_one_part_whatever_they_are_called() -> None:
+    table = [fact(n, instance_id=f"{'ab'[n % 2]}__c-{n // 2}", issue=f"issue {n // 2}".encode()) for n in range(40)]
+    names = linked(table)
+    assert all(names[f"b__c-{n}"] == f"a__c-{n}" == names[f"a__c-{n}"] for n in range(20))
+    parts, _ = split(table, mixing("data", splits={"folds": 2, "parts": {"train": [0], "held_out": [1]}}))
+    assert not {f.issue for f in parts["train"]} & {f.issue for f in parts["held_out"]}
+    chained = [fact(0, issue=b"p"), fact(1, instance_id="acme__tool-0", issue=b"q"), fact(2, issue=b"q"), fact(3)]
+    assert linked(chained) == {
+        "acme__tool-0": "acme__tool-0",
+        "acme__tool-2": "acme__tool-0",
+        "acme__tool-3": "acme__tool-3",
+    }
+    said = between({"train": [fact(0, patch="p")], "held_out": [fact(1, patch="p"), fact(2, patch="")]})
+    assert (said.tasks_joined, said.shared_patches, said.shared_repos) == (0, 1, 1)
 
 
 FACTS = st.lists(

@@ -4,6 +4,7 @@ Exit codes: 0 everything was read; 2 something was refused, with a line each on 
 same; 1 nothing could be done.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -613,6 +614,9 @@ _REPORT_HEAD = 128
 def _new(path: Path) -> None:
     if path.exists():
         raise SweRmError(f"{path}: exists; give another --out")
+    parent = path.parent
+    if path.is_symlink() or not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise SweRmError(f"{path}: cannot be made; is {parent} a folder one can write to?")
 
 
 def _write_json(file: Path | None, document: Any) -> None:

@@ -18,7 +18,7 @@ def load(kind: type[C], path: Path, overrides: Sequence[str], what: str) -> C:
     Raises SweRmError naming the file and key when something is unknown, missing or out of range.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = _read(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
@@ -33,6 +33,34 @@ def load(kind: type[C], path: Path, overrides: Sequence[str], what: str) -> C:
         raise SweRmError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from None
 
 
+def _read(text: str) -> Any:
+    """YAML as values. Raises YAMLError where a key stands twice, which PyYAML lets pass."""
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _refuse_repeated(root)
+        return loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated(node: yaml.Node) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[tuple[str, str]] = set()
+        for key, value in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else None
+            if name in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} stands twice", key.start_mark)
+            if name:
+                seen.add(name)
+            _refuse_repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated(item)
+
+
 def _override(content: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
@@ -43,6 +71,6 @@ def _override(content: dict[str, Any], override: str) -> None:
         if not isinstance(content, dict):
             raise SweRmError(f"--set {override}: {parent} is not a group of keys")
     try:
-        content[last] = yaml.safe_load(value)
+        content[last] = _read(value)
     except yaml.YAMLError as error:
         raise SweRmError(f"--set {override}: {' '.join(str(error).split())}") from None

@@ -3,25 +3,34 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from swe_rm import config_file
 from swe_rm.trajectory import Noun
 
+_LEAST, _MOST = 1e-3, 1e3
+"""Bounds of weights and ratios: beyond them a share is nothing, or all."""
+
 
 def _weights(weights: dict[str, float]) -> dict[str, float]:
     for pattern, weight in weights.items():
-        if not isfinite(weight) or weight < 0:
-            raise ValueError(f"{pattern}: {weight:g} is no weight; one is a number from 0 up")
+        if weight and not _LEAST <= weight <= _MOST:
+            raise ValueError(f"{pattern}: {weight:g} is no weight; one is 0, or from {_LEAST:g} to {_MOST:g}")
     if weights and not any(weights.values()):
         raise ValueError("all weights are 0: nothing could be drawn")
     return weights
 
 
+def _threshold(value: Any) -> Any:
+    if value is True:
+        raise ValueError("give a threshold, like 0.8")
+    return None if value is False else value
+
+
+Count = Annotated[int, Field(strict=True, ge=1)]
 Weights = Annotated[dict[str, float], AfterValidator(_weights)]
 """Shares of the draw by glob pattern; the first pattern that matches counts, what none matches is left out."""
 
@@ -48,7 +57,7 @@ class Drop(Noun):
     """Attempts a verifier reads alike, whatever they are called; the one with the lowest id stays."""
     continuations: bool = True
     """Attempts that begin with another's log, whole or half of the shorter one."""
-    near_duplicates: float | None = Field(default=None, gt=0, le=1)
+    near_duplicates: Annotated[float | None, BeforeValidator(_threshold)] = Field(default=None, gt=0, le=1)
     """Jaccard index of the words' shingles of log and patch from which two attempts of one outcome are one."""
 
 
@@ -64,6 +73,12 @@ class Length(Noun):
 
     @model_validator(mode="after")
     def _countable(self) -> "Length":
+        for unit, least, most in (
+            ("characters", self.min_characters, self.max_characters),
+            ("tokens", self.min_tokens, self.max_tokens),
+        ):
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"no attempt has at least {least:,} and at most {most:,} {unit}")
         if self.counts_tokens and self.vocabulary is None:
             raise ValueError("limits in tokens need a vocabulary: a folder with a tokenizer.json")
         return self
@@ -130,14 +145,16 @@ class Sample(Noun):
     sources: Weights = Field(default_factory=dict)
     policies: Weights = Field(default_factory=dict)
     """A pattern of each makes a cell, whose weight is their product; `total` is shared out among the cells."""
-    positives_per_negative: float | None = Field(default=None, gt=0)
-    total: int | None = Field(default=None, ge=1)
-    per_task: int | None = Field(default=None, ge=1)
-    """Most attempts at one task."""
-    patch_only: int | None = Field(default=None, ge=0)
+    fill_up: bool = False
+    """What a cell has not, the others give; else such weights cannot be met."""
+    positives_per_negative: float | None = Field(default=None, ge=_LEAST, le=_MOST)
+    total: Count | None = None
+    per_task: Count | None = None
+    """Most attempts at one task; with a ratio, in that ratio as far as the task has them."""
+    patch_only: Annotated[int, Field(strict=True, ge=0)] | None = None
     """Most attempts without a log."""
     balance_policies: bool = False
-    """Each policy has `positives_per_negative`, too; one with a single outcome is left out."""
+    """Each policy has `positives_per_negative` exactly; one that cannot is left out."""
     keep_pairs: bool = False
     """A task and policy with both outcomes comes with both or not at all; such pairs are drawn before the others."""
 
@@ -147,6 +164,8 @@ class Sample(Noun):
             raise ValueError("weights share out a total: give one")
         if self.balance_policies and self.positives_per_negative is None:
             raise ValueError("balance_policies needs positives_per_negative")
+        if self.keep_pairs and self.per_task == 1:
+            raise ValueError("keep_pairs needs room for two attempts at a task: per_task is 1")
         return self
 
 

@@ -5,10 +5,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, Literal
 
-from swe_rm.errors import MissingExtraError
+from swe_rm.errors import MissingExtraError, SweRmError
 from swe_rm.mix.facts import Facts, Settings, facts_of
 from swe_rm.trajectory import Labelled
 
@@ -67,13 +68,16 @@ def _in_processes(workers: int) -> Engine:
     def run(attempts: Iterable[Labelled], settings: Settings) -> Iterator[Facts]:
         context = multiprocessing.get_context("spawn")
         waiting: deque[Future[list[Facts]]] = deque()
-        with ProcessPoolExecutor(workers, context, _Worker.start, (settings,)) as pool:
-            for chunk in _chunks(attempts):
-                waiting.append(pool.submit(_Worker.work, chunk))
-                if len(waiting) > 2 * workers:
-                    yield from waiting.popleft().result()
-            for future in waiting:
-                yield from future.result()
+        try:
+            with ProcessPoolExecutor(workers, context, _Worker.start, (settings,)) as pool:
+                for chunk in _chunks(attempts):
+                    waiting.append(pool.submit(_Worker.work, chunk))
+                    if len(waiting) > 2 * workers:
+                        yield from waiting.popleft().result()
+                for future in waiting:
+                    yield from future.result()
+        except BrokenProcessPool:
+            raise SweRmError("a process that reads attempts was killed: out of memory? try fewer --workers") from None
 
     return run
 
@@ -82,7 +86,10 @@ def _in_processes(workers: int) -> Engine:
 
 
 def _on_ray(workers: int) -> Engine:
-    """Ray Data over windows of chunks: the driver holds one window. A Ray that runs already is used as it is."""
+    """Ray Data over windows of chunks: the driver holds one window.
+
+    A Ray that this process has begun is used, or the cluster that RAY_ADDRESS names; else one of `workers` CPUs.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray
@@ -93,7 +100,7 @@ def _on_ray(workers: int) -> Engine:
     def run(attempts: Iterable[Labelled], settings: Settings) -> Iterator[Facts]:
         started = not ray.is_initialized()
         if started:
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
+            _begin(ray, workers)
         try:
             ray.data.DataContext.get_current().enable_progress_bars = False
             shared = ray.put(settings)
@@ -105,6 +112,16 @@ def _on_ray(workers: int) -> Engine:
                 ray.shutdown()
 
     return run
+
+
+def _begin(ray: Any, workers: int) -> None:
+    if address := os.environ.get("RAY_ADDRESS"):
+        try:
+            ray.init(address=address, log_to_driver=False)
+        except ConnectionError:
+            raise SweRmError(f"no Ray cluster answers at {address} (RAY_ADDRESS)") from None
+    else:
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
 
 
 def _window(ray: Any, window: list[Chunk], settings: Any, workers: int) -> list[Facts]:

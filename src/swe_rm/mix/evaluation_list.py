@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,8 @@ from swe_rm.errors import RecordError
 from swe_rm.mix.config import Decontaminate, Overlap
 from swe_rm.mix.task_rows import TaskRow, holds_task_rows, read_task_rows
 from swe_rm.render import plain_issue
-from swe_rm.sources import open_pile, streams
+from swe_rm.sources import Refusal, naming, open_pile, streams
+from swe_rm.sources.reader import records
 from swe_rm.trajectory import Trajectory
 
 Hashes = npt.NDArray[np.uint64]
@@ -38,18 +40,48 @@ def read_evaluation(paths: Sequence[Path]) -> dict[str, TaskRow]:
 
 def _listed(path: Path) -> dict[str, TaskRow]:
     if path.suffix == ".txt":
-        ids = b"".join(streams.chunks(streams.File(path))).decode("utf-8", "replace").split()
-        if not ids:
-            raise RecordError(streams.display(path), "", "holds no ids")
-        return {instance_id: TaskRow(instance_id=instance_id) for instance_id in ids}
+        return {instance_id: TaskRow(instance_id=instance_id) for instance_id in _ids(path)}
     if holds_task_rows(path):
         return read_task_rows([path])
     found: dict[str, TaskRow] = {}
-    for item in open_pile([path]).attempts():
+    pile = open_pile([path])
+    for item in pile.attempts():
         task = item.trajectory.task
         row = TaskRow(instance_id=task.instance_id, repo=task.repo or "", statement=task.statement)
         found.setdefault(task.instance_id, row)
+    if pile.refusals:  # a task that is lost here would be trained on
+        ids = _named(path)
+        if ids is None:
+            first = pile.refusals[0]
+            raise RecordError(first.file, first.record, f"{first.reason}; an evaluation list must be read whole")
+        for instance_id in ids:
+            found.setdefault(instance_id, TaskRow(instance_id=instance_id))
     return found
+
+
+def _named(path: Path) -> list[str] | None:
+    """The task of every record of a file, be it an attempt or not; None where one names none."""
+    found = []
+    for record in records(streams.File(path)) if path.is_file() else ():
+        value = None if isinstance(record, Refusal) else record.value
+        instance_id = value.get("instance_id") if isinstance(value, dict) else None
+        if not isinstance(instance_id, str):
+            return None
+        found.append(instance_id)
+    return found or None
+
+
+def _ids(path: Path) -> list[str]:
+    """One id a line; empty lines and those that begin with # say nothing. Raises RecordError."""
+    text = b"".join(streams.chunks(streams.File(path))).decode("utf-8", "replace")
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    ids = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    for number, line in ids:
+        if re.search(r"[\s,;]", line):
+            raise RecordError(streams.display(path), f"line {number}", f"holds {line!r}: one id a line is expected")
+    if not ids:
+        raise RecordError(streams.display(path), "", "holds no ids")
+    return [line for _, line in ids]
 
 
 class Match(NamedTuple):
@@ -75,7 +107,8 @@ class EvaluationList:
         rows = [listed[instance_id] for instance_id in sorted(listed)]
         self._settings = settings
         self.ids = frozenset(listed)
-        self._commits = {(row.repo, row.base_commit): row.instance_id for row in reversed(rows) if row.base_commit}
+        self._commits = {_commit(row): row.instance_id for row in reversed(rows) if row.base_commit}
+        self._n_commits = sum(bool(row.base_commit) for row in rows)
         self._issues = _Grams(rows, [plain_issue(row.statement) for row in rows], settings.issue)
         self._told: dict[str, tuple[str, float, int] | None] = {}
         self._patches = _Grams(rows, [changed(row.patch) for row in rows], settings.patch)
@@ -85,7 +118,7 @@ class EvaluationList:
         task = trajectory.task
         if self._settings.instance_id and task.instance_id in self.ids:
             return Match("instance_id", task.instance_id, 1.0, 0)
-        if self._settings.base_commit and row and (found := self._commits.get((row.repo, row.base_commit))):
+        if self._settings.base_commit and row and (found := self._commits.get(_commit(row))):
             return Match("base_commit", found, 1.0, 0)
         statement = task.statement or (row.statement if row else "")
         if statement not in self._told:
@@ -94,6 +127,30 @@ class EvaluationList:
             return Match("issue", *issue)
         patch = self._patches.best(changed(trajectory.patch))
         return Match("patch", *patch) if patch else None
+
+    def unchecked(self, trajectory: Trajectory, row: TaskRow | None) -> tuple[str, ...]:
+        """The rules that are on and say nothing of an attempt, because it has not what they compare."""
+        settings, statement = self._settings, trajectory.task.statement or (row.statement if row else "")
+        blind = {
+            "base_commit": settings.base_commit and not (row and row.base_commit),
+            "issue": settings.issue and not _has_words(plain_issue(statement), settings.issue.n),
+            "patch": settings.patch and not _has_words(changed(trajectory.patch), settings.patch.n),
+        }
+        return tuple(rule for rule, is_blind in blind.items() if is_blind)
+
+    def without(self) -> dict[str, int]:
+        """How many tasks of the list each rule that is on cannot recognise: they come without what it compares."""
+        found = {"base_commit": len(self.ids) - self._n_commits if self._settings.base_commit else 0}
+        found |= {"issue": self._issues.n_empty, "patch": self._patches.n_empty}
+        return found
+
+
+def _commit(row: TaskRow) -> tuple[str, str]:
+    return naming.repo_name(row.repo), row.base_commit.lower()
+
+
+def _has_words(text: str, n: int) -> bool:
+    return sum(1 for _ in islice(_WORD.finditer(text), n)) == n
 
 
 class _Grams:
@@ -104,6 +161,7 @@ class _Grams:
         self._names = [row.instance_id for row in rows]
         each = [n_grams(text, rule.n) if rule else n_grams("", 1) for text in texts]
         self._sizes = np.array([len(grams) for grams in each], np.int64)
+        self.n_empty = int((self._sizes == 0).sum()) if rule else 0
         grams = np.concatenate([*each, n_grams("", 1)])
         order = np.argsort(grams, kind="stable")
         self._grams = grams[order]

@@ -17,6 +17,7 @@ from swe_rm.mix.evaluation_list import EvaluationList, Match, read_evaluation
 from swe_rm.mix.near import sketch
 from swe_rm.mix.task_rows import TaskRow, read_task_rows
 from swe_rm.render import Segment
+from swe_rm.sources import naming
 from swe_rm.trajectory import Labelled, Outcome, Trajectory
 from swe_rm.vocabulary import Vocabulary
 
@@ -39,6 +40,9 @@ class Facts(NamedTuple):
     attempt_id: str
     instance_id: str
     repo: str
+    """`owner/name` in lower case; empty where nothing names it."""
+    issue: bytes
+    """Digest of the issue's words; empty without one."""
     source: str
     policy: str
     attempt: str
@@ -60,6 +64,8 @@ class Facts(NamedTuple):
     chain: Chain | None
     match: Match | None
     """By which rule it is of a task on the evaluation list."""
+    unchecked: tuple[str, ...]
+    """Rules of that list that say nothing of it: it has no commit, no issue or no patch of so many words."""
     sketch: bytes
 
     @property
@@ -111,12 +117,14 @@ def facts_of(ordinal: int, item: Labelled, settings: Settings) -> Facts:
     issue, log, end = render.segments(_shown(trajectory, row))
     flat = [*issue, *(segment for turn in log for segment in turn), *end]
     text = render.joined(flat)
+    statement = task.statement or (row.statement if row else "")
     patch = patch_digest(trajectory.patch) if trajectory.patch.strip() else ""
     return Facts(
         ordinal=ordinal,
         attempt_id=trajectory.attempt_id,
         instance_id=task.instance_id,
-        repo=task.repo or (row.repo if row else ""),
+        repo=naming.repo_name(task.repo or (row.repo if row else "")),
+        issue=_issue(statement),
         source=origin.source,
         policy=origin.policy,
         attempt=origin.attempt,
@@ -131,8 +139,14 @@ def facts_of(ordinal: int, item: Labelled, settings: Settings) -> Facts:
         gold_equal=bool(gold and patch and patch == gold.patch),
         chain=chain(trajectory) if settings.chains else None,
         match=settings.evaluation.match(trajectory, row) if settings.evaluation else None,
+        unchecked=settings.evaluation.unchecked(trajectory, row) if settings.evaluation else (),
         sketch=sketch("\n".join(segment.text for segment in flat[1:-1])) if settings.sketches else b"",
     )
+
+
+def _issue(statement: str) -> bytes:
+    words = " ".join(render.plain_issue(statement).lower().split())
+    return hashlib.blake2b(words.encode("utf-8", "surrogatepass"), digest_size=8).digest() if words else b""
 
 
 def _shown(trajectory: Trajectory, row: TaskRow | None) -> Trajectory:

@@ -5,14 +5,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import swe_rm
 from swe_rm.errors import RecordError
 from swe_rm.mix.config import MixConfig
 from swe_rm.mix.facts import Facts
 from swe_rm.mix.ledger import Ledger, counted
-from swe_rm.mix.sampling import Cell
+from swe_rm.mix.sharing import Cell
+from swe_rm.mix.steps import linked
 from swe_rm.priors import Known, prior_auc
 from swe_rm.render import template_hash
 from swe_rm.sources import streams
@@ -58,6 +59,14 @@ class Part(Noun):
     """What was drawn by weight."""
 
 
+class Listed(NamedTuple):
+    """What is known of an evaluation list once the attempts are matched."""
+
+    ids: frozenset[str]
+    without: dict[str, int]
+    """Tasks that a rule cannot recognise."""
+
+
 class Overlap(Noun):
     """What is known of overlap with the evaluation list."""
 
@@ -65,8 +74,22 @@ class Overlap(Noun):
     """On the list."""
     caught: dict[str, int]
     """Attempts by the rule that recognised them."""
+    unchecked: dict[str, int]
+    """Attempts of which a rule says nothing: they have no commit, no issue or no patch of so many words."""
+    tasks_without: dict[str, int]
+    """Tasks on the list that a rule cannot recognise, because they come without what it compares."""
     kept_by_id: int
     """Attempts that were kept though their task's id is on the list; 0 unless that rule is off."""
+
+
+class Between(Noun):
+    """What the parts of a split have in common; no task and no issue, or no repository."""
+
+    tasks_joined: int
+    """Tasks that are in the part of another, for they share its issue."""
+    shared_patches: int
+    """Patches, but for blanks, that are in more than one part."""
+    shared_repos: int
 
 
 class MixManifest(Noun):
@@ -85,6 +108,8 @@ class MixManifest(Noun):
     ledger: Ledger
     parts: dict[str, Part]
     overlap: Overlap | None
+    between: Between | None
+    """Where there are splits."""
 
 
 def versions(config: MixConfig) -> dict[str, str]:
@@ -163,10 +188,27 @@ def _priors(rows: Sequence[Facts]) -> Priors:
     )
 
 
-def overlap(table: Sequence[Facts], parts: Mapping[str, Sequence[Facts]], ids: frozenset[str]) -> Overlap:
-    """What was recognised as the evaluation list's, and what of it stayed."""
+def between(parts: Mapping[str, Sequence[Facts]]) -> Between:
+    """What parts have in common."""
+    names = linked(row for rows in parts.values() for row in rows)
+    patches, repos = (Counter[str]() for _ in range(2))
+    for rows in parts.values():
+        patches.update({row.patch for row in rows if row.patch})
+        repos.update({row.repo for row in rows if row.repo})
+    return Between(
+        tasks_joined=sum(task != name for task, name in names.items()),
+        shared_patches=sum(n > 1 for n in patches.values()),
+        shared_repos=sum(n > 1 for n in repos.values()),
+    )
+
+
+def overlap(table: Sequence[Facts], parts: Mapping[str, Sequence[Facts]], listed: Listed) -> Overlap:
+    """What was recognised as the evaluation list's, what could not be, and what of it stayed."""
+    ids = listed.ids
     return Overlap(
         n_tasks=len(ids),
         caught=counted(facts.match.rule for facts in table if facts.match),
+        unchecked=counted(rule for facts in table if not facts.match for rule in facts.unchecked),
+        tasks_without=listed.without,
         kept_by_id=sum(row.instance_id in ids for rows in parts.values() for row in rows),
     )

@@ -13,8 +13,9 @@ from swe_rm.mix.engines import Engine
 from swe_rm.mix.facts import Facts, Settings
 from swe_rm.mix.ledger import ledger
 from swe_rm.mix.manifest import MixManifest
-from swe_rm.mix.sampling import check_patterns, draw
+from swe_rm.mix.sampling import Drawn, draw
 from swe_rm.mix.steps import Dropped, clean, split, switched_on
+from swe_rm.mix.weights import check_patterns
 from swe_rm.sources import Pile, open_pile
 from swe_rm.trajectory import Labelled
 
@@ -66,8 +67,8 @@ class Gathered:
     digests: Mapping[Path, str]
     table: Sequence[Facts]
     """All that was read, by attempt_id."""
-    evaluation: frozenset[str] | None
-    """Ids on the evaluation list."""
+    listed: manifest.Listed | None
+    """The evaluation list."""
 
 
 def plan(config: MixConfig, engine: Engine, watch: Watch = iter) -> Plan:
@@ -82,7 +83,8 @@ def gather(config: MixConfig, engine: Engine, watch: Watch = iter) -> Gathered:
     pile = open_pile(data, config.labels)
     table = _table(engine(watch(pile.attempts()), settings))
     _check_data(config, pile)
-    return Gathered(config, pile, digests, table, settings.evaluation.ids if settings.evaluation else None)
+    found = settings.evaluation
+    return Gathered(config, pile, digests, table, manifest.Listed(found.ids, found.without()) if found else None)
 
 
 def decide(gathered: Gathered, config: MixConfig) -> Plan:
@@ -96,20 +98,20 @@ def decide(gathered: Gathered, config: MixConfig) -> Plan:
     left, dropped = clean(table, config)
     if not left:
         raise SweRmError(f"nothing is left of {len(table):,} attempts: {_reasons(dropped)}")
-    check_patterns(config.sample, table, left)
+    check_patterns(config.sample, table)
     parts, apart = split(left, config)
     dropped |= apart
     described: dict[str, manifest.Part] = {}
     for name, rows in parts.items():
         if not rows:
             raise SweRmError(f"splits.parts: {name}: no attempt falls into it")
-        drawn = draw(rows, config.sample if _is_sampled(name, config) else Sample(), config.seed)
+        drawn = _drawn(name, rows, config)
         if not drawn.kept:
             raise SweRmError(f"sample: nothing is left of {len(rows):,} attempts: {_reasons(drawn.dropped)}")
         dropped |= drawn.dropped
         parts[name] = drawn.kept
         described[name] = manifest.part("." if config.splits is None else name, drawn.kept, drawn.cells)
-    listed = gathered.evaluation
+    listed = gathered.listed
     whole = MixManifest(
         name=config.name,
         digest=config.digest(),
@@ -121,6 +123,7 @@ def decide(gathered: Gathered, config: MixConfig) -> Plan:
         ledger=ledger(table, sum(map(len, parts.values())), dropped, switched_on(config)),
         parts=described,
         overlap=None if listed is None else manifest.overlap(table, parts, listed),
+        between=manifest.between(parts) if config.splits else None,
     )
     return Plan(config, pile, parts, dropped, table, whole)
 
@@ -139,6 +142,14 @@ def _table(found: Iterable[Facts]) -> list[Facts]:
     ]
     table.sort(key=lambda facts: facts.attempt_id)
     return table
+
+
+def _drawn(part: str, rows: Sequence[Facts], config: MixConfig) -> Drawn:
+    """Raises SweRmError that names the part where there are several."""
+    try:
+        return draw(rows, config.sample if _is_sampled(part, config) else Sample(), config.seed)
+    except SweRmError as error:
+        raise SweRmError(f"part {part}: {error}" if config.splits else str(error)) from None
 
 
 def _is_sampled(part: str, config: MixConfig) -> bool:

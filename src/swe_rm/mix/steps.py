@@ -227,8 +227,9 @@ def split(table: Sequence[Facts], config: MixConfig) -> tuple[dict[str, list[Fac
     part_of = {fold: name for name, folds in config.splits.parts.items() for fold in folds}
     parts: dict[str, list[Facts]] = {name: [] for name in config.splits.parts}
     dropped: dict[int, Dropped] = {}
+    tasks = linked(table)
     for facts in table:
-        unit = facts.instance_id if config.splits.by == "task" else facts.repo.lower()
+        unit = tasks[facts.instance_id] if config.splits.by == "task" else facts.repo
         fold = Task(instance_id=unit).fold(config.splits.folds)
         if not unit:
             dropped[facts.ordinal] = Dropped("split", "names no repository", "")
@@ -237,6 +238,24 @@ def split(table: Sequence[Facts], config: MixConfig) -> tuple[dict[str, list[Fac
         else:
             dropped[facts.ordinal] = Dropped("split", "in no part", f"fold {fold} of {config.splits.folds}")
     return parts, dropped
+
+
+def linked(table: Iterable[Facts]) -> dict[str, str]:
+    """Each task's name for splits: the first id of those that share its issue, whatever they are called."""
+    rows = list(table)
+    names = {facts.instance_id: facts.instance_id for facts in rows}
+
+    def name_of(task: str) -> str:
+        while names[task] != task:
+            task = names[task]
+        return task
+
+    first_with: dict[bytes, str] = {}
+    for facts in rows:
+        if facts.issue:
+            one, other = name_of(facts.instance_id), name_of(first_with.setdefault(facts.issue, facts.instance_id))
+            names[max(one, other)] = min(one, other)
+    return {task: name_of(task) for task in names}
 
 
 def _groups(table: Iterable[Facts], key: Callable[[Facts], Hashable]) -> dict[Hashable, list[Facts]]:

@@ -51,6 +51,8 @@ def _rows(path: Path) -> Iterator[TaskRow]:
         instance_id = record.value.get("instance_id") if isinstance(record.value, dict) else None
         if not isinstance(instance_id, str) or not instance_id:
             raise RecordError(streams.display(path), record.label, "names no task (instance_id)")
+        if strange := sorted(record.value.keys() & _ATTEMPT):
+            raise RecordError(streams.display(path), record.label, f"an attempt, not a task (has {strange[0]})")
         yield TaskRow(
             instance_id=instance_id,
             repo=_text(record.value, "repo"),

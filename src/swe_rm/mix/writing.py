@@ -44,7 +44,7 @@ def write(plan: Plan, folder: Path, watch: Watch = iter) -> None:
 
 
 def _check(item: Labelled, facts: Facts) -> None:
-    if item.trajectory.key != facts.key or item.outcome is not facts.outcome:
+    if item.trajectory.attempt_id != facts.attempt_id or item.outcome is not facts.outcome:
         raise SweRmError(f"{' / '.join(facts.key)}: is another attempt now: the input changed while it was read")
 
 

@@ -58,6 +58,12 @@ def repo_of(instance_id: str) -> str | None:
     return f"{found['owner']}/{found['name']}" if found else None
 
 
+def repo_name(text: str) -> str:
+    """`owner/name`, in lower case, of any way to name a repository: a URL, `git@host:owner/name.git`, `owner__name`."""
+    plain = text.strip().lower().rstrip("/").removesuffix(".git").replace("__", "/")
+    return "/".join([part for part in re.split(r"[/:]", plain) if part][-2:])
+
+
 def split_number(instance_id: str) -> tuple[str, str | None]:
     """An id with a try number hung on (`owner__name-123_4`) apart: the task's id and the number, if there is one."""
     found = _NUMBERED.fullmatch(instance_id)
