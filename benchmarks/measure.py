@@ -33,6 +33,19 @@ class Case(NamedTuple):
     """From our result and the peers': what held. Raises GateError."""
     counts: Mapping[str, float] = {}
     """How many times a peer's run counts that was given a part of the work, for it would take too long with all."""
+    own: Mapping[str, Callable[[], Any]] = {}
+    """Our side against a peer that does other work than `ours`; the gate is given its result as `ours against PEER`."""
+    memory_goals: Mapping[str, float] = {}
+    """The least ratio of peak memory asked for, by peer."""
+
+    def sides(self) -> dict[str, Callable[[], Any]]:
+        """Everything that is run, by name."""
+        return {"ours": self.ours, **self.peers, **{against(peer): run for peer, run in self.own.items()}}
+
+
+def against(peer: str) -> str:
+    """What our side is called where it does a peer's own work."""
+    return f"ours against {peer}"
 
 
 class Times(NamedTuple):
@@ -54,23 +67,23 @@ class Times(NamedTuple):
 def measure(name: str, folder: Path, rounds: int = ROUNDS) -> dict[str, Any]:
     """Run the module `benchmarks.<name>` and give its line. Raises GateError before anything is timed."""
     case: Case = importlib.import_module(f"benchmarks.{name}").case(folder)
-    sides = {"ours": case.ours, **case.peers}
-    held = case.gate(case.ours(), {peer: run() for peer, run in case.peers.items()})
+    sides = case.sides()
+    results = {side: run() for side, run in sides.items()}
+    held = case.gate(results.pop("ours"), results)
+    del results
     times = timed(sides, rounds)
     peaks = {side: _peak_apart(name, folder, side) for side in sides}
     named = []
     for peer in case.peers:
+        side = against(peer) if peer in case.own else "ours"
         theirs = times[peer].counted(case.counts.get(peer, 1))
-        figures = compare(times["ours"], theirs, peaks["ours"], peaks[peer])
-        named.append({"peer": peer, "goal": case.goals.get(peer), **figures})
+        goals = {"goal": case.goals.get(peer), "peak_goal": case.memory_goals.get(peer)}
+        named.append({"peer": peer, **goals, **compare(times[side], theirs, peaks[side], peaks[peer])})
     return {
         "name": name.split("_")[0].upper(),
         "title": case.title,
         **named[0],
         "gate": held,
-        "ours": _rounded(times["ours"].median),
-        "ours_spread": _spread(times["ours"]),
-        "ours_peak_mb": peaks["ours"],
         "amount": case.amount,
         "rounds": rounds,
         "others": named[1:],
@@ -95,6 +108,9 @@ def compare(ours: Times, theirs: Times, our_peak: float | None, their_peak: floa
     return {
         "ratio": _rounded(theirs.median / ours.median),
         "cpu_ratio": _rounded(statistics.median(theirs.cpu) / max(1e-9, statistics.median(ours.cpu))),
+        "ours": _rounded(ours.median),
+        "ours_spread": _spread(ours),
+        "ours_peak_mb": our_peak,
         "theirs": _rounded(theirs.median),
         "theirs_spread": _spread(theirs),
         "peak_ratio": _rounded(their_peak / our_peak) if our_peak and their_peak is not None else None,
@@ -121,7 +137,7 @@ def _peak_apart(name: str, folder: Path, side: str) -> float | None:
 
 def _peak(name: str, folder: Path, side: str) -> float:
     case: Case = importlib.import_module(f"benchmarks.{name}").case(folder)
-    run = {"ours": case.ours, **case.peers}[side]
+    run = case.sides()[side]
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # what setting up has freed goes back, or a run would use it unseen

@@ -15,7 +15,6 @@ from pathlib import Path
 from swe_rm import batch, model, train, training_data
 from swe_rm.recipe import TrainConfig
 from swe_rm.render import Renderer
-from swe_rm.training_data import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome
 from swe_rm.vocabulary import Vocabulary
 
@@ -53,10 +52,7 @@ def run(pool: Pool, config: TrainConfig, fold: int | None) -> None:
         chosen = [n for n, i in enumerate(pool.labelled) if i.trajectory.task.fold(FOLDS) != fold]
     items = [pool.labelled[n] for n in chosen]
     weights = training_data.policy_weights(items) if config.balance == "policy" else [1.0] * len(items)
-    examples = [
-        TrainingExample(pool.examples[n].token_ids, pool.examples[n].verdict_id, w)
-        for n, w in zip(chosen, weights, strict=True)
-    ]
+    examples = [pool.examples[n]._replace(weight=w) for n, w in zip(chosen, weights, strict=True)]
     verdict_model = train.initial_model(config, items)
     train.fit(config, verdict_model, examples, lambda line: print(f"{name}: {line}", flush=True))
     seen = set(chosen)

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 from benchmarks import __main__ as command
-from benchmarks import measure, pile
+from benchmarks import h200, measure, pile
 from benchmarks.measure import Case, GateError, Times
 
 from swe_rm import sources
@@ -48,6 +49,24 @@ def test_sides_are_interleaved_after_the_gate_and_the_line_has_its_keys(
     assert "## Z9: lamps" in command.report([line], 0.5)
 
 
+def test_a_peer_with_work_of_its_own_is_measured_against_ours_on_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    runs: list[str] = []
+    module(monkeypatch, runs, held=True)
+    whole = (
+        sys.modules["benchmarks.z9_lamps"]
+        .case(tmp_path)
+        ._replace(own={"a candle": lambda: runs.append("ours on a candle")}, memory_goals={"a candle": 3.0})
+    )
+    monkeypatch.setattr(sys.modules["benchmarks.z9_lamps"], "case", lambda _: whole)
+    line = measure.measure("z9_lamps", tmp_path, rounds=1)
+    each = ["ours", "wick", "candle", "ours on a candle"]
+    assert runs == [*each, "gate", *each]
+    assert line["others"][0]["peak_goal"] == 3.0
+    assert line["peak_goal"] is None
+
+
 def test_nothing_is_timed_where_the_gate_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     runs: list[str] = []
     module(monkeypatch, runs, held=False)
@@ -73,7 +92,20 @@ def test_a_goal_that_is_missed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_an_unknown_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["Q1"]) == 1
-    assert capsys.readouterr().err == "Q1: no such measurement; there are D1, D2, D3, D4\n"
+    assert capsys.readouterr().err.startswith("Q1: no such measurement; there are D1, D2")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("part", ["experts", "score", "pack"])
+def test_the_script_for_a_gpu_runs_small_on_a_cpu(part: str, capsys: pytest.CaptureFixture[str]) -> None:
+    threads = torch.get_num_threads()
+    assert h200.main([part, "--tiny", "--rounds", "1", "--n", "3", "--lens", "64"]) == 0
+    torch.set_num_threads(threads)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["part"] == part
+    assert not [line for line in lines if "error" in line]
+    assert all(line["of_limit"] >= 0 and line["ms"] > 0 for line in lines if "path" in line)
+    assert [line["held"] for line in lines if "gate" in line] == [True] * (part == "score")
 
 
 def test_a_generated_pile_is_read_as_it_is_written_and_the_same_each_time(tmp_path: Path) -> None:

@@ -530,6 +530,18 @@ def test_long_work_shows_progress(monkeypatch: pytest.MonkeyPatch, rewritten: bo
     assert ("\r\x1b[2K" in screen.text) == rewritten
 
 
+def test_work_whose_size_is_known_late_shows_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.01)
+    screen = Screen(False)
+    with terminal.Progress("training", stream=screen) as progress:
+        progress.reach(3, 40)
+        waited = time.monotonic()
+        while "training" not in screen.text and time.monotonic() - waited < 30:
+            time.sleep(0.005)
+    assert "training 3 of 40" in screen.text
+
+
 def test_short_work_shows_nothing() -> None:
     screen = Screen(True)
     with terminal.Progress("counting", 3, screen) as progress:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from swe_rm import sources
 from swe_rm.errors import CheckpointError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Origin, Outcome, Task, Trajectory
 from swe_rm.verdict import Verdict
@@ -198,6 +199,17 @@ def test_the_shipped_verifier_loads_and_never_calls_itself_default() -> None:
     assert "@" in verifier.name
     assert "default" not in verifier.name
     assert {verdict.attempt_id for verdict in verifier(TRAJECTORIES)} == {t.attempt_id for t in TRAJECTORIES}
+
+
+@pytest.mark.skipif(not (SHIPPED / "model").is_dir(), reason="the weights are not in this checkout yet")
+def test_the_shipped_model_gives_the_scores_it_was_shipped_with() -> None:
+    """Every sixth example, scored by the engine of version 0.1; 1e-6 is what another order of summing in fp32 does."""
+    pytest.importorskip("torch")
+    shipped = json.loads((Path(__file__).parent / "fixtures" / "shipped_scores.json").read_text())
+    attempts = sources.open_pile([Path(__file__).parents[1] / "examples"]).attempts()
+    chosen = [item.trajectory for item in attempts if item.trajectory.attempt_id in shipped]
+    found = {v.attempt_id: v.score for v in load_verifier(str(SHIPPED / "model"))(chosen)}
+    assert found == pytest.approx(shipped, abs=2e-6)
 
 
 def test_every_refusal_is_an_error_of_ours() -> None:

@@ -1,25 +1,24 @@
-"""The loop learns, repeats itself, resumes exactly, and stops where it must."""
+"""A run learns, repeats itself, resumes exactly, and stops where it must."""
 
+import hashlib
 import json
-import math
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
+from safetensors.numpy import load_file
 
-from swe_rm import batch, model, store, train, training_data
+from swe_rm import batch, losses, model, store, train, training_data
 from swe_rm.errors import SweRmError
 from swe_rm.model import Shape
 from swe_rm.recipe import HoldOut, TrainConfig
 from swe_rm.render import LengthPolicy
+from swe_rm.run_folder import IDS_FOLDER, LOG_FILE, STATE_FOLDER
 from swe_rm.training_data import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome
 from tests.conftest import TINY_POLICY
@@ -42,8 +41,8 @@ def config(data: Path, out: Path, **changes: object) -> TrainConfig:
     return TrainConfig.model_validate({**settings, **changes})
 
 
-def losses(folder: Path, key: str = "verdict") -> list[float]:
-    return [json.loads(line)[key] for line in (folder / train.LOG_FILE).read_text().splitlines()]
+def logged(folder: Path, key: str = "verdict") -> list[float]:
+    return [json.loads(line)[key] for line in (folder / LOG_FILE).read_text().splitlines()]
 
 
 def quiet(_: str) -> None:
@@ -60,7 +59,7 @@ def test_it_learns_what_the_log_says(data: Path, labelled_pool: list[Labelled], 
         for index, (yes, no) in zip(row.members, trained.logprobs(row), strict=True):
             right += (yes > no) == (labelled_pool[index].outcome is Outcome.RESOLVED)
     assert right >= 22
-    seen = losses(folder)
+    seen = logged(folder)
     assert sum(seen[-4:]) < 0.3 * sum(seen[:4])
     assert trained.card.full_name == f"test@1.{trained.card.training['digest'][:8]}"
     assert str(tmp_path) not in trained.card.model_dump_json()
@@ -74,8 +73,8 @@ def test_the_same_config_gives_the_same_losses_and_another_seed_does_not(data: P
     for run in runs:
         train.train(run, quiet)
     for key in ("verdict", "language", "router"):
-        assert losses(tmp_path / "0", key) == losses(tmp_path / "1", key)
-        assert losses(tmp_path / "0", key) != losses(tmp_path / "2", key)
+        assert logged(tmp_path / "0", key) == logged(tmp_path / "1", key)
+        assert logged(tmp_path / "0", key) != logged(tmp_path / "2", key)
 
 
 KILLED = """
@@ -93,7 +92,7 @@ def test_a_killed_run_ends_with_the_losses_of_one_that_was_not(data: Path, tmp_p
     file = tmp_path / "run.yaml"
     file.write_text(yaml.safe_dump(json.loads(cut.model_dump_json())))
     killed = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILLED, str(file)])
-    while not (cut.out / train.STATE_FOLDER / "state.json").is_file() and killed.poll() is None:
+    while not (cut.out / STATE_FOLDER / "state.json").is_file() and killed.poll() is None:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
@@ -101,7 +100,7 @@ def test_a_killed_run_ends_with_the_losses_of_one_that_was_not(data: Path, tmp_p
     said: list[str] = []
     train.train(cut, said.append)
     assert any("resumed" in line for line in said)
-    assert losses(cut.out) == pytest.approx(losses(whole.out), abs=1e-6)
+    assert logged(cut.out) == pytest.approx(logged(whole.out), abs=1e-6)
     weights = [model.load(folder).network.state_dict() for folder in (whole.out, cut.out)]
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-6) for name in weights[0])
 
@@ -112,7 +111,7 @@ def test_a_second_start_renders_nothing_and_damaged_ids_are_never_used(data: Pat
     cut = whole.model_copy(update={"out": tmp_path / "cut"})
     labelled = training_data.read_labelled(cut, quiet)
     renderer = train.initial_model(cut, labelled).renderer()
-    ids = cut.out / train.STATE_FOLDER / train.IDS_FOLDER
+    ids = cut.out / STATE_FOLDER / IDS_FOLDER
     examples = training_data.render_examples(cut, labelled, renderer, quiet, ids)
     in_memory = training_data.render_examples(cut, labelled, renderer, quiet)
     assert train.run_digest(cut, examples) == train.run_digest(cut, in_memory)
@@ -121,35 +120,21 @@ def test_a_second_start_renders_nothing_and_damaged_ids_are_never_used(data: Pat
     said: list[str] = []
     train.train(cut, said.append)
     assert any(line.endswith("damaged (ids.i32 is not what was written); rendered anew") for line in said)
-    assert losses(cut.out) == losses(whole.out)
+    assert logged(cut.out) == logged(whole.out)
     train.train(cut, said.append)
     assert said[-2:] == [f"{ids}: rendered before, used again", said[-1]]
-
-
-def test_best_fit_rows_are_fewer_fuller_and_another_order_each_epoch() -> None:
-    lengths = [10 + (number * 37) % 390 for number in range(300)]
-    settings = {"name": "t", "out": "x", "data": ["d"], "epochs": 2, "tokens_per_row": 400, "tokens_per_step": 400}
-    plans = {
-        packing: train.plan(lengths, TrainConfig.model_validate({**settings, "packing": packing}))
-        for packing in ("in_order", "best_fit")
-    }
-    rows = {packing: [members for step in steps for members in step.rows] for packing, steps in plans.items()}
-    assert len(rows["best_fit"]) < 0.9 * len(rows["in_order"])
-    half = len(rows["best_fit"]) // 2
-    assert rows["best_fit"][:half] != rows["best_fit"][half:]
-    assert rows["best_fit"][0] != max(rows["best_fit"], key=lambda members: lengths[members[0]])
 
 
 def test_a_run_with_best_fit_rows_repeats_itself(data: Path, tmp_path: Path) -> None:
     for folder in ("0", "1"):
         train.train(config(data, tmp_path / folder, packing="best_fit"), quiet)
-    assert losses(tmp_path / "0") == losses(tmp_path / "1")
+    assert logged(tmp_path / "0") == logged(tmp_path / "1")
 
 
 def test_resume_refuses_another_config_and_names_the_keys(data: Path, tmp_path: Path) -> None:
     first = config(data, tmp_path / "run", checkpoint_minutes=1e-4)
     train.train(first, quiet)
-    ids = first.out / train.STATE_FOLDER / train.IDS_FOLDER / "ids.i32"
+    ids = first.out / STATE_FOLDER / IDS_FOLDER / "ids.i32"
     written = ids.stat().st_mtime_ns
     with pytest.raises(SweRmError, match=r"another config \(differs in learning_rate, policy, seed\)"):
         train.train(first.model_copy(update={"seed": 9, "learning_rate": 1.0, "policy": LengthPolicy()}), quiet)
@@ -182,8 +167,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(data: Path, tmp_path: Path) -> 
     with torch.no_grad():
         broken.network.model.norm.weight.fill_(float("nan"))
     examples = training_data.render_examples(run, labelled, broken.renderer())
-    with pytest.raises(SweRmError, match="loss of step 1 is not finite"):
+    with pytest.raises(SweRmError, match=r"loss of step 1 is not finite.*its batch is in ") as caught:
         train.fit(run, broken, examples, quiet)
+    batch_file = Path(str(caught.value).rpartition(" in ")[2])
+    saved = load_file(batch_file)
+    chosen = [examples[index] for index in saved["examples"].tolist()]
+    assert saved["token_ids"].tolist() == [token for example in chosen for token in example.token_ids]
+    assert saved["weights"].tolist() == [example.weight for example in chosen]
     assert not (run.out / model.CARD_FILE).is_file()
 
 
@@ -202,18 +192,18 @@ def test_the_packed_loss_equals_the_slow_twin(data: Path, tmp_path: Path) -> Non
         total += example.weight
     one_step = run.model_copy(update={"tokens_per_row": 10_000, "tokens_per_step": 100_000})
     train.fit(one_step, made, examples, quiet)
-    assert losses(run.out)[0] == pytest.approx(expected / total, abs=1e-5)
+    assert logged(run.out)[0] == pytest.approx(expected / total, abs=1e-5)
 
 
 def test_language_loss_never_crosses_sequences(data: Path, tmp_path: Path) -> None:
     (row,) = batch.rows([(1, 2, 3), (4, 5), (6,)], range(3), 100)
-    found = train._language_positions(row, 1.0, seed=3)
+    found = losses.language_positions(row, 1.0, seed=3)
     assert sorted(found.tolist()) == [0, 1, 3]
     run = config(data, tmp_path / "warm", objective="language", balance="none", epochs=6)
     train.train(run, quiet)
-    seen = losses(run.out, "language")
+    seen = logged(run.out, "language")
     assert seen[-1] < seen[0] - 0.5
-    assert set(losses(run.out)) == {0.0}
+    assert set(logged(run.out)) == {0.0}
 
 
 def test_a_run_can_start_from_a_checkpoint_and_from_bf16(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -221,37 +211,6 @@ def test_a_run_can_start_from_a_checkpoint_and_from_bf16(data: Path, tiny_checkp
     folder = train.train(run, quiet)
     assert model.read_card(folder).name == "test"
     assert model.load(folder).network.dtype == torch.float32
-
-
-@given(
-    lengths=st.lists(st.integers(1, 300), min_size=1, max_size=40),
-    epochs=st.sampled_from([0.5, 1, 2, 2.25]),
-    seed=st.integers(0, 5),
-    packing=st.sampled_from(["in_order", "best_fit"]),
-)
-def test_the_plan_shows_every_example_once_an_epoch(lengths: list[int], epochs: float, seed: int, packing: str) -> None:
-    settings = {"epochs": epochs, "seed": seed, "packing": packing, "tokens_per_row": 400, "tokens_per_step": 800}
-    run = TrainConfig.model_validate({"name": "t", "out": "x", "data": ["d"], **settings})
-    steps = train.plan(lengths, run)
-    shown = Counter(i for step in steps for members in step.rows for i in members)
-    assert sum(shown.values()) == int(epochs) * len(lengths) + round((epochs % 1) * len(lengths))
-    assert max(shown.values(), default=0) <= math.ceil(epochs)
-    assert [step.number for step in steps] == list(range(1, len(steps) + 1))
-    assert [step.tokens for step in steps] == [sum(lengths[i] for row in step.rows for i in row) for step in steps]
-    assert all(step.tokens <= 800 for step in steps)
-    assert all(sum(lengths[i] for i in members) <= 400 for step in steps for members in step.rows)
-
-
-@given(steps=st.integers(1, 500))
-def test_the_rate_rises_then_falls_to_a_tenth(steps: int) -> None:
-    run = TrainConfig(name="t", out=Path("x"), data=(Path("d"),), learning_rate=2.0)
-    rates = [train.learning_rate(step, steps, run) for step in range(1, steps + 1)]
-    peak = rates.index(max(rates))
-    assert rates[: peak + 1] == sorted(rates[: peak + 1])
-    assert rates[peak:] == sorted(rates[peak:], reverse=True)
-    assert 0 < min(rates) <= max(rates) <= 2.0
-    if steps > 40:
-        assert rates[-1] == pytest.approx(0.2)
 
 
 @pytest.mark.parametrize(
@@ -266,6 +225,9 @@ def test_the_rate_rises_then_falls_to_a_tenth(steps: int) -> None:
         ("name: x\nout: o\ndata: [d]", ["seed=["], "--set seed"),
         ("name: x\nout: o\ndata: [d]", ["name.first=3"], "not a group"),
         ("name: x\nout: o\ndata: [d]", ["hold_out={fold: 5, folds: 5}"], "below folds"),
+        ("name: x\nout: o\ndata: [d]", ["stop.patience=2"], "stop needs dev"),
+        ("name: x\nout: o\ndata: [d]", ["freeze_router=true", "router_weight=0.1"], "exclude each other"),
+        ("name: x\nout: o\ndata: [d]", ["objective=language", "dev=[a]"], "uses no labels"),
     ],
 )
 def test_bad_configs_are_one_line(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:
@@ -305,6 +267,16 @@ def test_the_configs_of_the_repository_load() -> None:
         assert TrainConfig.load(file).name
 
 
+def test_the_launch_files_of_the_repository_are_read_by_accelerate() -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+
+    found = {}
+    for file in (Path(__file__).parents[1] / "configs" / "launch").glob("*.yaml"):
+        launch = load_config_from_file(str(file))
+        found[file.stem] = (launch.num_processes, launch.fsdp_config.get("fsdp_version"))
+    assert found == {"one_gpu": (1, None), "fsdp2_8_gpus": (8, 2), "fsdp2_sequence_8_gpus": (8, 2)}
+
+
 def test_an_example_of_weight_zero_costs_nothing(data: Path, tmp_path: Path) -> None:
     run = config(data, tmp_path / "run", tokens_per_step=100_000, tokens_per_row=50_000)
     labelled = training_data.read_labelled(run, quiet)
@@ -314,7 +286,7 @@ def test_an_example_of_weight_zero_costs_nothing(data: Path, tmp_path: Path) -> 
     for folder, chosen in (("with", [*examples, silent]), ("without", examples)):
         made = train.initial_model(run, labelled)
         train.fit(run.model_copy(update={"out": tmp_path / folder}), made, chosen, quiet)
-    assert losses(tmp_path / "with") == pytest.approx(losses(tmp_path / "without"), abs=1e-5)
+    assert logged(tmp_path / "with") == pytest.approx(logged(tmp_path / "without"), abs=1e-5)
 
 
 def test_long_stages_say_how_far_they_are(
@@ -327,3 +299,126 @@ def test_long_stages_say_how_far_they_are(
     train.train(config(data, tmp_path / "run"), said.append)
     assert {"read 0 attempts", "rendered 0 attempts"} <= set(said)
     assert any(line.startswith("test: step 1/") for line in said)
+
+
+def test_the_card_says_where_the_weights_come_from(data: Path, tmp_path: Path, labelled_pool: list[Labelled]) -> None:
+    part = tmp_path / "mix" / "train"
+    part.parent.mkdir()
+    store.write(labelled_pool, part)
+    (part.parent / "mix.json").write_text('{"name": "lamps"}')
+    run = config(part, tmp_path / "run")
+    made = model.load(train.train(run, quiet))
+    training = made.card.training
+    yes, no = made.verdict_ids
+    assert training["config_digest"] == run.digest()
+    assert (training["template_hash"], training["verdict_ids"]) == (made.card.template_hash, {"yes": yes, "no": no})
+    assert training["mix_digests"] == [hashlib.sha256(b'{"name": "lamps"}').hexdigest()[:16]]
+    assert set(training["versions"]) == {"swe-rm", "torch", "transformers", "accelerate"}
+    lines = (run.out / LOG_FILE).read_text().splitlines()
+    fields = ["step", "tokens", "verdict", "language", "router", "pairwise", "gradient_norm", "rate", "seconds"]
+    assert all(list(json.loads(line)) == fields for line in lines)
+    assert not list(run.out.rglob("*.bin"))
+
+
+def test_checkpointing_changes_memory_alone(data: Path, tmp_path: Path) -> None:
+    for name, changes in {"plain": {}, "checkpointed": {"gradient_checkpointing": True}}.items():
+        train.train(config(data, tmp_path / name, router_weight=0.01, **changes), quiet)
+    for key in ("verdict", "router", "gradient_norm"):
+        assert logged(tmp_path / "plain", key) == pytest.approx(logged(tmp_path / "checkpointed", key), abs=1e-6)
+
+
+def test_pairs_draw_margins_apart(data: Path, tmp_path: Path) -> None:
+    run = config(data, tmp_path / "run", epochs=12, pairwise_weight=1.0, head="pair", learning_rate=1e-2)
+    train.train(run, quiet)
+    seen = logged(run.out, "pairwise")
+    assert sum(seen[-4:]) < 0.5 * sum(seen[:4])
+
+
+def test_a_frozen_router_stays_and_adapters_are_merged(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    frozen = config(data, tmp_path / "frozen", base=tiny_checkpoint, freeze_router=True)
+    adapted = config(data, tmp_path / "adapted", base=tiny_checkpoint, lora={"rank": 4, "experts": True})
+    before = model.load(tiny_checkpoint).network.state_dict()
+    for run, kept in ((frozen, "mlp.gate"), (adapted, "norm.weight")):
+        after = model.load(train.train(run, quiet)).network.state_dict()
+        assert after.keys() == before.keys()
+        same = {name for name in before if torch.equal(before[name], after[name])}
+        assert {name for name in before if kept in name} <= same
+        assert not any("experts" in name or "q_proj" in name for name in same)
+
+
+def test_a_killed_adapter_run_in_bf16_resumes_exactly(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    settings: dict[str, object] = {"base": tiny_checkpoint, "precision": "bfloat16", "checkpoint_minutes": 1e-4}
+    for name, lora in {"full": None, "lora": {"rank": 2}}.items():
+        whole = config(data, tmp_path / name, **settings, lora=lora)
+        train.train(whole, quiet)
+        cut = whole.model_copy(update={"out": tmp_path / f"{name}-cut"})
+        stop_after(cut, 3)
+        train.train(cut, quiet)
+        assert logged(cut.out) == logged(whole.out)
+
+
+def stop_after(run: TrainConfig, steps: int) -> None:
+    """Cut a run short where it says it is that far."""
+
+    def say(line: str) -> None:
+        if line.startswith(f"{run.name}: step {steps}/"):
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_data, "FIRST_SECONDS", -1.0)
+        patch.setattr(training_data, "NEXT_SECONDS", -1.0)
+        with pytest.raises(KeyboardInterrupt):
+            train.train(run, say)
+
+
+def test_the_best_look_at_dev_is_kept_and_patience_ends_the_run(
+    data: Path, labelled_pool: list[Labelled], tmp_path: Path
+) -> None:
+    dev = tmp_path / "dev"
+    fresh = [
+        item.model_copy(update={"trajectory": item.trajectory.model_copy(update={"task": task})})
+        for item in labelled_pool
+        for task in [item.trajectory.task.model_copy(update={"instance_id": f"{item.trajectory.task.instance_id}9"})]
+    ]
+    store.write(fresh, dev)
+    stop = {"metric": "ece", "every": 1, "patience": 2}
+    run = config(data, tmp_path / "run", dev=(dev,), stop=stop, epochs=40, learning_rate=2e-2, head="pair")
+    folder = train.train(run, quiet)
+    seen = logged(folder, "dev_ece")
+    best = seen.index(min(seen))
+    assert len(seen) == best + 3
+    assert model.read_card(folder).training["best_step"] == best + 1
+    shorter = run.model_copy(update={"out": tmp_path / "cut", "checkpoint_minutes": 1e-4})
+    stop_after(shorter, 2)
+    train.train(shorter, quiet)
+    assert logged(shorter.out, "dev_ece") == seen
+    scored = [model.load(place).network.state_dict() for place in (folder, shorter.out)]
+    assert all(torch.equal(scored[0][name], scored[1][name]) for name in scored[0])
+    with pytest.raises(SweRmError, match="at 6 tasks of the evaluation list"):
+        train.train(run.model_copy(update={"dev": (data,), "out": tmp_path / "other"}), quiet)
+
+
+def test_a_reporter_that_is_not_installed_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(SweRmError, match="report_to: wandb is not installed: pip install wandb"):
+        train.train(config(data, tmp_path / "run", report_to=("wandb",)), quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_cut_logs_are_trained_on_under_the_whole_outcome(data: Path, tmp_path: Path) -> None:
+    whole, cut = config(data, tmp_path / "whole"), config(data, tmp_path / "cut", prefix_rate=1.0)
+    labelled = training_data.read_labelled(whole, quiet)
+    renderer = train.initial_model(whole, labelled).renderer()
+    found = [training_data.render_examples(run, labelled, renderer, quiet) for run in (whole, cut)]
+    for full, part in zip(*found, strict=True):
+        assert part[1:] == full[1:]
+        assert list(part.token_ids) != list(full.token_ids)
+    assert train.run_digest(whole, found[0]) != train.run_digest(cut, found[1])
+
+
+def test_training_is_imported_light() -> None:
+    code = (
+        "import sys; import swe_rm.train, swe_rm.trainer; print({'torch', 'transformers', 'peft'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "set()\n"

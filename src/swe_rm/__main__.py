@@ -53,7 +53,7 @@ DeviceMap = Annotated[
     str | None, typer.Option("--device-map", help="How transformers spreads a model over devices, e.g. auto.")
 ]
 Experts = Annotated[
-    Literal["eager", "batched_mm", "grouped_mm"] | None,
+    Literal["auto", "eager", "grouped_mm", "sorted"] | None,
     typer.Option("--experts", help="How a model's experts are computed."),
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is stdout.")]
@@ -173,11 +173,19 @@ def train(
     set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file.")] = [],  # noqa: B006
 ) -> int:
     """Train a verifier as the file says; run again to resume."""
+    from swe_rm.parallel import is_main
     from swe_rm.recipe import TrainConfig
+    from swe_rm.terminal import Progress
     from swe_rm.train import train as run
 
-    folder = run(TrainConfig.load(config, set_))
-    typer.echo(str(folder))
+    settings = TrainConfig.load(config, set_)
+    if sys.stderr.isatty() and is_main():
+        with Progress("training") as progress:
+            folder = run(settings, progress=progress.reach)
+    else:  # the lines of the run itself say how far it is
+        folder = run(settings)
+    if is_main():
+        typer.echo(str(folder))
     return 0
 
 

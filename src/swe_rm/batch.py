@@ -11,6 +11,25 @@ Tokens = Sequence[int] | npt.NDArray[np.int32]
 """The token ids of one sequence."""
 
 
+class Span(NamedTuple):
+    """Tokens of a row that see each other causally: a sequence, a part that sequences share, or what one adds to it."""
+
+    start: int
+    end: int
+    past: tuple[int, int] = (0, 0)
+    """The (start, end) of earlier tokens of the row that all of them see; empty for a sequence of its own."""
+
+
+class Part(NamedTuple):
+    """A span before it is laid into a row."""
+
+    tokens: Tokens
+    past: tuple[int, int] = (0, 0)
+    """As in `Span`; it begins where a sequence begins, so the positions go on after its length."""
+    member: int | None = None
+    """The sequence that ends with it, if one does."""
+
+
 class Row(NamedTuple):
     """Sequences one after the other, as one row of a model's input."""
 
@@ -22,6 +41,13 @@ class Row(NamedTuple):
     """[tokens]; they restart at 0 with each sequence."""
     ends: list[int]
     """Where each sequence ends (exclusive), ascending; the last is the length of the row."""
+    parts: tuple[Span, ...] = ()
+    """What the row is made of, where sequences share tokens; empty where each stands for itself."""
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """The row as spans, in order and without gaps."""
+        return self.parts or tuple(map(Span, [0, *self.ends[:-1]], self.ends))
 
 
 def rows(sequences: Sequence[Tokens], order: Sequence[int], budget: int) -> Iterator[Row]:
@@ -87,6 +113,22 @@ def row(members: Sequence[int], chosen: Sequence[Tokens]) -> Row:
     positions = [np.arange(len(array)) for array in arrays]
     ends = np.cumsum([len(array) for array in arrays])
     return Row(tuple(members), np.concatenate(arrays), np.concatenate(positions), ends.tolist())
+
+
+def lay(parts: Sequence[Part]) -> Row:
+    """The row of these parts, in this order; a part's past must lie before it."""
+    arrays = [np.asarray(part.tokens, dtype=np.int64) for part in parts]
+    positions = [np.arange(len(array)) + part.past[1] - part.past[0] for part, array in zip(parts, arrays, strict=True)]
+    ends = np.cumsum([len(array) for array in arrays]).tolist()
+    spans = [Span(end - len(array), end, part.past) for part, array, end in zip(parts, arrays, ends, strict=True)]
+    members = [(part.member, end) for part, end in zip(parts, ends, strict=True) if part.member is not None]
+    return Row(
+        tuple(member for member, _ in members),
+        np.concatenate(arrays),
+        np.concatenate(positions),
+        [end for _, end in members],
+        tuple(spans),
+    )
 
 
 def _length(lengths: Sequence[int], index: int) -> int:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError
 
-from swe_rm import batch
+from swe_rm import attention, batch, decoder
+from swe_rm import experts as swe_rm_experts
+from swe_rm.attention import Backend as Backend
+from swe_rm.decoder import Network as Network
 from swe_rm.errors import CheckpointError, MissingExtraError, VerifierError
+from swe_rm.experts import Experts as Experts
 from swe_rm.render import LengthPolicy, Renderer, template_hash
 from swe_rm.trajectory import Noun
 from swe_rm.vocabulary import NO, YES, Vocabulary
@@ -17,15 +21,11 @@ from swe_rm.vocabulary import NO, YES, Vocabulary
 if TYPE_CHECKING:
     import torch
 
-Network = Any
-"""A transformers Qwen3MoeForCausalLM; its own annotations are unions too wide to check anything by."""
-
 CARD_FILE = "swe_rm.json"
-PACKED = "swe_rm_packed"
-"""Name under which the packed attention is known to transformers."""
+HEAD_ROWS = 64
+"""Rows that meet the output head at once: 0.6 MB of fp32 logits each with a vocabulary of 151,936."""
 
 DType = Literal["float32", "bfloat16", "float16"]
-Experts = Literal["eager", "batched_mm", "grouped_mm"]
 
 
 class Card(Noun):
@@ -37,6 +37,8 @@ class Card(Noun):
     template_hash: str
     control: dict[str, int]
     """Id of every control token, the two verdict tokens among them."""
+    vocabulary: str | None = None
+    """Digest of the vocabulary the weights know; None in cards of before it was kept."""
     policy: LengthPolicy
     """The length policy of training, used for scoring unless the caller gives another."""
     training: dict[str, Any] = Field(default_factory=dict)
@@ -67,6 +69,9 @@ class Shape(Noun):
 class VerdictModel:
     """Weights plus vocabulary plus card. One code path from a CPU toy to 30B-A3B."""
 
+    attention: Backend | None = None
+    """The attention back end; None for the one that suits the device."""
+
     def __init__(self, network: Network, vocabulary: Vocabulary, card: Card) -> None:
         """Raises CheckpointError when the network has too few embedding rows for the vocabulary."""
         rows: int = network.get_input_embeddings().weight.shape[0]
@@ -92,50 +97,53 @@ class VerdictModel:
         states: torch.Tensor = self._forward(row).last_hidden_state[0]
         return states
 
-    def hidden_and_router_loss(self, row: batch.Row) -> tuple["torch.Tensor", "torch.Tensor"]:
-        """Final hidden states and the load-balancing loss of the routers (Switch Transformer, eq. 4), a scalar.
-
-        1 means perfectly even use of the experts times experts per token.
-        """
-        from transformers.models.qwen3_moe.modeling_qwen3_moe import load_balancing_loss_func
-
-        output = self._forward(row, output_router_logits=True)
-        config = self.network.config
-        counted: Any = load_balancing_loss_func(output.router_logits, config.num_experts, config.num_experts_per_tok)
-        return output.last_hidden_state[0], counted
-
     def _forward(self, row: batch.Row, **options: Any) -> Any:
         import torch
 
-        use_packed_attention(self.network)
+        attention.use_packed(self.network, self.attention)
         ids = torch.tensor(row.token_ids, device=self.device)[None]
         positions = torch.tensor(row.position_ids, device=self.device)[None]
-        return self.network.model(
-            input_ids=ids, position_ids=positions, use_cache=False, document_ends=row.ends, **options
-        )
+        return self.network.model(input_ids=ids, position_ids=positions, use_cache=False, spans=row.spans, **options)
 
-    def verdict_logits(self, row: batch.Row) -> "torch.Tensor":
-        """Full-vocabulary logits after the last token of each sequence, [sequences, vocabulary], and at no other."""
-        import torch
+    @property
+    def crossover(self) -> float:
+        """Length at which causal attention costs as much as all matrix products of the layers: 13.9k for 30B-A3B."""
+        config = self.network.config
+        mixed: int = config.num_attention_heads * config.head_dim
+        projections = 2 * config.hidden_size * (mixed + config.num_key_value_heads * config.head_dim)
+        expert = 3 * config.hidden_size * config.moe_intermediate_size
+        router = config.hidden_size * config.num_experts
+        products: int = projections + router + config.num_experts_per_tok * expert
+        return products / mixed
 
-        hidden = self.hidden(row)
-        last = torch.tensor(row.ends, device=hidden.device) - 1
-        logits: torch.Tensor = self.network.lm_head(hidden[last])
-        return logits
-
-    def logprobs(self, row: batch.Row) -> list[tuple[float, float]]:
+    def logprobs(self, row: batch.Row, tiles: decoder.Tiles | None = None) -> list[tuple[float, float]]:
         """(log P(YES), log P(NO)) for each sequence of the row, over the full vocabulary, computed in fp32.
 
         Raises VerifierError when the model answers with NaN or infinity: such an answer is no score.
         """
         import torch
 
+        attend = attention.attend(self.attention or attention.choose(self.device))
         with torch.inference_mode():
-            logits = self.verdict_logits(row).float()
-            pair = torch.log_softmax(logits, dim=-1)[:, list(self.verdict_ids)].cpu()
-        if not bool(torch.isfinite(pair).all()):
+            states = decoder.label_states(self.network, row, attend, tiles or decoder.suited(self.device))
+            pairs = torch.cat([self._pairs(part) for part in torch.split(states, HEAD_ROWS)]).cpu()
+        if not bool(torch.isfinite(pairs).all()):
             raise VerifierError(f"{self.card.name}: the model answered with NaN or infinite logits")
-        return [(min(0.0, yes), min(0.0, no)) for yes, no in pair.tolist()]
+        return [(min(0.0, yes), min(0.0, no)) for yes, no in pairs.tolist()]
+
+    def turn_logprobs(
+        self, log: batch.Tokens, ends: Sequence[int], suffixes: Sequence[batch.Tokens]
+    ) -> list[tuple[float, float]]:
+        """The answers to log[:end] + suffix, for each end and its suffix, with the log read once.
+
+        Raises ValueError where an end lies outside the log or a suffix is empty, and what `logprobs` raises.
+        """
+        return self.logprobs(turn_row(log, ends, suffixes))
+
+    def _pairs(self, states: "torch.Tensor") -> "torch.Tensor":
+        logits = self.network.lm_head(states).float()
+        pairs: torch.Tensor = logits[:, list(self.verdict_ids)] - logits.logsumexp(dim=-1, keepdim=True)
+        return pairs
 
     def save(self, folder: Path, dtype: DType | None = None) -> None:
         """Write safetensors, config, tokenizer and card; weights as `dtype` where given."""
@@ -150,6 +158,21 @@ class VerdictModel:
         self.network.save_pretrained(folder, state_dict=state)
         self.vocabulary.save(folder)
         write_card(folder, self.card)
+
+
+def turn_row(log: batch.Tokens, ends: Sequence[int], suffixes: Sequence[batch.Tokens]) -> batch.Row:
+    """A log and what follows it after each of its turns, as branches of one row: every token is read once.
+
+    Raises ValueError where an end lies outside the log or a suffix is empty.
+    """
+    if not all(0 < end <= len(log) for end in ends):
+        raise ValueError("a turn ends outside the log")
+    if not all(map(len, suffixes)):
+        raise ValueError("a suffix is empty")
+    own = [
+        batch.Part(suffix, (0, end), number) for number, (end, suffix) in enumerate(zip(ends, suffixes, strict=True))
+    ]
+    return batch.lay([batch.Part(log[: max(ends)]), *own])
 
 
 def write_card(folder: Path, card: Card) -> None:
@@ -192,11 +215,16 @@ def load(
 ) -> VerdictModel:
     """Load a checkpoint of swe-rm for scoring or further training.
 
-    Raises CheckpointError (see `read_card`; also where the weights are no safetensors).
+    Raises CheckpointError (see `read_card` and `load_network`; also where the tokenizer is not the one of training).
     """
     card = read_card(folder)
+    vocabulary = Vocabulary.load(folder, card.control)
+    if card.vocabulary not in (None, vocabulary.digest()):
+        raise CheckpointError(
+            f"{folder}: tokenizer.json has digest {vocabulary.digest()}, the weights were made for {card.vocabulary}"
+        )
     network = load_network(folder, dtype=dtype, device=device, device_map=device_map, experts=experts)
-    return VerdictModel(network, Vocabulary.load(folder, card.control), card)
+    return VerdictModel(network, vocabulary, card)
 
 
 def load_network(
@@ -209,7 +237,8 @@ def load_network(
 ) -> Network:
     """Load the weights of any Qwen3-MoE folder. Only safetensors and JSON are read; no code, no pickle.
 
-    fp32 on CPU and bf16 elsewhere unless `dtype` says otherwise.
+    fp32 on CPU and bf16 elsewhere unless `dtype` says otherwise. Raises CheckpointError where a file is missing, cut
+    short or of another architecture, and where the weights are not exactly those that config.json describes.
     """
     torch, transformers = _libraries()
     from safetensors import SafetensorError
@@ -220,20 +249,36 @@ def load_network(
     if device_map is not None and importlib.util.find_spec("accelerate") is None:
         raise MissingExtraError("accelerate", "train")
     try:
-        network = transformers.Qwen3MoeForCausalLM.from_pretrained(
+        network, found = transformers.Qwen3MoeForCausalLM.from_pretrained(
             folder,
             dtype=getattr(torch, dtype),
             device_map=device_map,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
-            experts_implementation=experts or "grouped_mm",
+            ignore_mismatched_sizes=True,  # they are refused below, in one line
+            output_loading_info=True,
         )
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())}") from None
+    _refuse_other_weights(folder, found)
+    swe_rm_experts.use(network, experts or "auto")
     if device_map is None:
         network.to(device)
     return network.eval()
+
+
+def _refuse_other_weights(folder: Path, found: dict[str, Any]) -> None:
+    """Raises CheckpointError for weights that were left as random numbers, or were not used, on loading."""
+    troubles = {
+        "is missing": sorted(found["missing_keys"]),
+        "has another shape than config.json says": sorted(str(key[0]) for key in found["mismatched_keys"]),
+        "is not part of a Qwen3-MoE of this config.json": sorted(found["unexpected_keys"]),
+    }
+    for trouble, names in troubles.items():
+        if names:
+            more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+            raise CheckpointError(f"{folder}: the weight {names[0]}{more} {trouble}")
 
 
 def _check_files(folder: Path) -> None:
@@ -241,13 +286,28 @@ def _check_files(folder: Path) -> None:
     if not config.is_file():
         raise CheckpointError(f"{folder}: no config.json in this checkpoint")
     try:
-        kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        kind = settings.get("model_type")
     except (ValueError, AttributeError):
         raise CheckpointError(f"{config}: not a JSON object") from None
     if kind != "qwen3_moe":
         raise CheckpointError(f"{folder}: model_type is {kind!r}, swe-rm reads qwen3_moe")
+    if settings.get("sliding_window") and settings.get("use_sliding_window"):
+        raise CheckpointError(f"{folder}: attention within a sliding window is not read")
     if not any(folder.glob("*.safetensors")):
         raise CheckpointError(f"{folder}: no .safetensors weights (pickled weights are never read)")
+    index = folder / "model.safetensors.index.json"
+    if index.is_file():
+        _refuse_missing_shards(index)
+
+
+def _refuse_missing_shards(index: Path) -> None:
+    try:
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{index}: not an index of shards") from None
+    if missing := sorted(name for name in shards if not (index.parent / name).is_file()):
+        raise CheckpointError(f"{index}: the shard {missing[0]} is missing ({len(missing)} of {len(shards)} are)")
 
 
 def create(shape: Shape, vocabulary: Vocabulary, policy: LengthPolicy, *, name: str, seed: int) -> VerdictModel:
@@ -274,14 +334,19 @@ def create(shape: Shape, vocabulary: Vocabulary, policy: LengthPolicy, *, name: 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = transformers.Qwen3MoeForCausalLM(config)
-    network.set_experts_implementation("grouped_mm")
+    swe_rm_experts.use(network, "auto")
     return VerdictModel(network.eval(), vocabulary, new_card(vocabulary, policy, name=name))
 
 
 def new_card(vocabulary: Vocabulary, policy: LengthPolicy, *, name: str, version: str = "0") -> Card:
     """The card of weights that are to read this version's template."""
     return Card(
-        name=name, version=version, template_hash=template_hash(), control=dict(vocabulary.control), policy=policy
+        name=name,
+        version=version,
+        template_hash=template_hash(),
+        control=dict(vocabulary.control),
+        vocabulary=vocabulary.digest(),
+        policy=policy,
     )
 
 
@@ -305,49 +370,6 @@ def prepare(folder: Path, policy: LengthPolicy, *, name: str, **options: Any) ->
             for matrix in matrices:
                 matrix[vocabulary.control[name]] = matrix[ids].float().mean(0).to(matrix.dtype)
     return model
-
-
-def use_packed_attention(network: Network) -> None:
-    """Switch a network to the packed attention: causal, sequence by sequence, with no mask and no padding."""
-    if network.config._attn_implementation == PACKED:
-        return
-    from transformers import AttentionInterface
-    from transformers.masking_utils import AttentionMaskInterface
-
-    AttentionInterface.register(PACKED, _packed_attention)
-    AttentionMaskInterface.register(PACKED, _no_mask)
-    network.set_attn_implementation(PACKED)
-
-
-def _packed_attention(
-    module: "torch.nn.Module",
-    query: "torch.Tensor",
-    key: "torch.Tensor",
-    value: "torch.Tensor",
-    attention_mask: None,
-    scaling: float | None = None,
-    document_ends: Sequence[int] = (),
-    **_: Any,
-) -> tuple["torch.Tensor", None]:
-    """Causal attention inside each sequence of a packed row; [1, heads, tokens, dim] -> [1, tokens, heads, dim].
-
-    SDPA per sequence is 7x faster and 7-8x leaner on CPU than one call under a block mask.
-    """
-    import torch
-    from torch.nn.functional import scaled_dot_product_attention
-
-    starts = [0, *document_ends[:-1]]
-    parts = [
-        scaled_dot_product_attention(
-            query[:, :, a:b], key[:, :, a:b], value[:, :, a:b], is_causal=True, scale=scaling, enable_gqa=True
-        )
-        for a, b in zip(starts, document_ends, strict=True)
-    ]
-    return torch.cat(parts, dim=2).transpose(1, 2), None
-
-
-def _no_mask(*_: Any, **__: Any) -> None:
-    return None
 
 
 def _libraries() -> tuple[Any, Any]:

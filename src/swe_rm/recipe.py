@@ -27,6 +27,27 @@ class HoldOut(Noun):
         return self
 
 
+class Lora(Noun):
+    """Low-rank adapters beside frozen weights (Hu et al., 2021); they are merged into the weights at the end."""
+
+    rank: int = Field(default=16, ge=1)
+    alpha: int = Field(default=32, ge=1)
+    """The update is scaled by alpha / rank."""
+    experts: bool = False
+    """Adapt the experts' fused matrices too; attention is adapted either way."""
+
+
+class Stop(Noun):
+    """When a run ends before its last step, and which of its weights are kept."""
+
+    metric: Literal["auc", "ece"] = "auc"
+    """On the dev attempts: the area under the ROC curve (to maximise) or the calibration error (to minimise)."""
+    every: int = Field(default=100, ge=1)
+    """Steps between two looks at the dev attempts; the last step is looked at too."""
+    patience: int = Field(default=3, ge=1)
+    """Looks in a row without a better figure that end the run. The weights of the best look are kept."""
+
+
 class TrainConfig(Noun):
     """One training run, complete: the same config on the same data gives the same losses."""
 
@@ -50,18 +71,36 @@ class TrainConfig(Noun):
     policy: LengthPolicy = LengthPolicy()
     objective: Literal["verdict", "language"] = "verdict"
     """`language` is the warm-up: next-token loss on the prompts alone, labels unused."""
+    head: Literal["full", "pair"] = "full"
+    """What the verdict's cross-entropy is over: the `full` vocabulary, or the `pair` of YES and NO alone."""
+    pairwise_weight: float = Field(default=0.0, ge=0)
+    """Weight of -log sigmoid of the margin (Bradley-Terry on log-odds of YES) between a resolved and an unresolved
+    attempt at one task; such pairs then come in the same step."""
     language_weight: float = Field(default=0.0, ge=0)
     """Weight of the next-token loss beside the verdict's."""
     language_share: float = Field(default=0.25, gt=0, le=1)
     """Share of positions the next-token loss is taken at; the head costs more than the body at small sizes."""
     router_weight: float = Field(default=0.0, ge=0)
     """Weight of the load-balancing loss of the router, which counts every token."""
+    freeze_router: bool = False
+    """Keep the routers as they are."""
+    lora: Lora | None = None
+    """Train adapters and keep all else; every weight is trained without it."""
     balance: Literal["none", "policy"] = "policy"
     """`policy` weighs examples so that each policy's outcomes weigh the same: knowing the policy then earns nothing."""
+    even: tuple[Literal["length", "policy"], ...] = ()
+    """What every step shows in the shares of the whole: quarters of the examples by length, policies, or both."""
+    prefix_rate: float = Field(default=0.0, ge=0, le=1)
+    """Share of the examples that show a log cut short after one of its turns, without its patch, under the verdict of
+    the whole attempt: scores of unfinished attempts then mean something."""
     hold_out: HoldOut | None = None
     evaluation: tuple[Path, ...] = ()
     """Tasks the result is measured on (their rows, ids in a text file, attempts at them): a run whose data hold an
     attempt at one of them stops."""
+    dev: tuple[Path, ...] = ()
+    """Labelled attempts, at tasks no other data have, that the run is watched on."""
+    stop: Stop | None = None
+    """Early stopping on `dev`."""
     epochs: float = Field(default=2.0, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_share: float = Field(default=0.05, ge=0, lt=1)
@@ -76,8 +115,24 @@ class TrainConfig(Noun):
     wastes next to nothing; the rows are shuffled then, and an example meets the same lengths each epoch."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of forward and backward; master weights and optimiser are fp32 either way."""
+    gradient_checkpointing: bool = False
+    """Keep each layer's input alone and compute the rest again in the backward pass: less memory, a third more time."""
+    sequence_parallel: int = Field(default=1, ge=1)
+    """Processes that share each row's tokens; they trade tokens for heads around attention (DeepSpeed-Ulysses)."""
     seed: int = 0
     checkpoint_minutes: float = Field(default=10.0, gt=0)
+    report_to: tuple[Literal["tensorboard", "trackio", "wandb"], ...] = ()
+    """Where the log's figures go beside log.jsonl; the packages are not part of swe-rm."""
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> "TrainConfig":
+        if self.stop and not self.dev:
+            raise ValueError("stop needs dev: attempts to look at")
+        if self.freeze_router and self.router_weight:
+            raise ValueError("freeze_router and router_weight exclude each other: a frozen router cannot be balanced")
+        if self.objective == "language" and (self.pairwise_weight or self.dev):
+            raise ValueError("objective: language uses no labels, so neither pairwise_weight nor dev mean anything")
+        return self
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> "TrainConfig":
@@ -89,8 +144,8 @@ class TrainConfig(Noun):
 
     def portable(self) -> dict[str, Any]:
         """The config as JSON values without what is of one machine: files by name, not by folder, and no `out`."""
-        content: dict[str, Any] = self.model_dump(mode="json", exclude={"out", "checkpoint_minutes", "evaluation"})
-        for key in ("data", "labels", "auxiliary"):
+        content: dict[str, Any] = self.model_dump(mode="json", exclude=_NO_MATTER)
+        for key in ("data", "labels", "auxiliary", "dev"):
             content[key] = [Path(path).name for path in content[key]]
         for key in ("tasks", "base", "vocabulary"):
             content[key] = content[key] and Path(content[key]).name
@@ -101,3 +156,7 @@ class TrainConfig(Noun):
         is measured on does not."""
         content = json.dumps(self.portable(), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+_NO_MATTER = {"out", "checkpoint_minutes", "evaluation", "report_to"}
+"""Fields that decide no weight."""

@@ -12,7 +12,7 @@ import orjson
 
 from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Noun, Trajectory
-from swe_rm.verdict import Verdict, Verifier, by_id
+from swe_rm.verdict import PartlyScoredError, Verdict, Verifier, by_id
 
 CHUNK = 32
 """Attempts given to the verifier at once: enough to sort by length, and a kill costs at most half a minute of them."""
@@ -60,7 +60,7 @@ def score(
     if len({trajectory.attempt_id for trajectory in trajectories}) != len(trajectories):
         raise SweRmError("one attempt is given twice: scores are joined by attempt id")
     verdicts: dict[str, Verdict] = {}
-    for part in _chunks(trajectories, chunk):
+    for part in _chunks(_by_task(trajectories), chunk):
         found, failed = _verdicts(part, verifier)
         verdicts.update(found)
         for failure in failed:
@@ -125,12 +125,19 @@ def verdict_row(trajectory: Trajectory, verdict: Verdict) -> dict[str, Any]:
 
 
 def _verdicts(part: Sequence[Trajectory], verifier: Verifier) -> tuple[dict[str, Verdict], list[Unscored]]:
-    """Verdicts on a chunk; where it fails, its halves are tried, so that one bad attempt costs only itself."""
+    """Verdicts on a chunk; where it fails, its halves are tried, so that one bad attempt costs only itself.
+
+    A verifier that knows which attempts it failed on is taken at its word, unless another stands around it.
+    """
     if not part:
         return {}, []
     try:
         return by_id(part, verifier(part)), []
     except VerifierError as error:
+        if isinstance(error, PartlyScoredError) and error.verifier is verifier:
+            failed = [t for t in part if t.attempt_id in error.reasons]
+            scored = [t for t in part if t.attempt_id not in error.reasons]
+            return by_id(scored, error.verdicts), [_unscored(t, error.reasons[t.attempt_id]) for t in failed]
         if len(part) == 1:
             return {}, [_unscored(part[0], str(error))]
     middle = len(part) // 2
@@ -146,14 +153,31 @@ def _unscored(trajectory: Trajectory, reason: str) -> Unscored:
     )
 
 
-def _fresh(part: Sequence[Labelled], done: set[str]) -> list[Trajectory]:
+def _fresh(part: Sequence[Labelled], done: set[bytes]) -> list[Trajectory]:
     """The trajectories of the chunk that are not done; they are from now on."""
     fresh = []
     for item in part:
-        if item.trajectory.attempt_id not in done:
-            done.add(item.trajectory.attempt_id)
+        key = _key(item.trajectory.attempt_id)
+        if key not in done:
+            done.add(key)
             fresh.append(item.trajectory)
     return fresh
+
+
+def _key(attempt_id: str) -> bytes:
+    """An attempt id as it is held for every attempt of a run: 10 bytes where its text has 20."""
+    try:
+        return bytes.fromhex(attempt_id)
+    except ValueError:
+        return attempt_id.encode()
+
+
+def _by_task(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
+    """Attempts at one task side by side, in the order in which tasks first appear: they begin alike and are read so."""
+    groups: dict[str, list[Trajectory]] = {}
+    for trajectory in trajectories:
+        groups.setdefault(trajectory.task.instance_id, []).append(trajectory)
+    return [trajectory for group in groups.values() for trajectory in group]
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -186,11 +210,11 @@ def _appending(out: Path, resume: bool) -> Iterator[int]:
         os.close(file)
 
 
-def _resumable(file: int, out: Path, verifier: str) -> set[str]:
+def _resumable(file: int, out: Path, verifier: str) -> set[bytes]:
     """The attempt ids in the file, after its torn last line is cut."""
     with open(file, "rb", closefd=False) as lines:
         lines.seek(0)
-        done: set[str] = set()
+        done: set[bytes] = set()
         whole = 0
         for number, line in enumerate(lines, 1):
             if not line.endswith(b"\n"):
@@ -201,7 +225,7 @@ def _resumable(file: int, out: Path, verifier: str) -> set[str]:
     return done
 
 
-def _scored_by(line: bytes, record: str, out: Path, verifier: str, done: set[str]) -> str:
+def _scored_by(line: bytes, record: str, out: Path, verifier: str, done: set[bytes]) -> bytes:
     try:
         row = orjson.loads(line)
         attempt_id, author = row["attempt_id"], row["verifier"]
@@ -209,9 +233,10 @@ def _scored_by(line: bytes, record: str, out: Path, verifier: str, done: set[str
         raise RecordError(str(out), record, "not a line of swe-rm score, so it cannot be resumed") from None
     if author != verifier:
         raise VerifierError(f"{out}: written by {author}, this run is {verifier}: use another --out")
-    if attempt_id in done:
+    key = _key(str(attempt_id))
+    if key in done:
         raise RecordError(str(out), record, f"attempt {attempt_id} stands there twice")
-    return str(attempt_id)
+    return key
 
 
 def _append(file: int, data: bytes) -> None:

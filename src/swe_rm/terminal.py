@@ -55,6 +55,10 @@ class Progress:
         """Count steps as done."""
         self._done += steps
 
+    def reach(self, done: int, total: int) -> None:
+        """So many of so many are done."""
+        self._done, self._total = done, total
+
     def over(self, items: Iterable[T]) -> Iterator[T]:
         """The items, each counted when the next one is asked for."""
         for item in items:

@@ -10,7 +10,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from swe_rm import kept_ids, sources
+from swe_rm import cut_short, kept_ids, sources
 from swe_rm.batch import Tokens
 from swe_rm.errors import SweRmError
 from swe_rm.kept_ids import KeptIds
@@ -26,25 +26,28 @@ NEXT_SECONDS = 10.0
 
 
 class TrainingExample(NamedTuple):
-    """One example as the loop needs it."""
+    """One example as training needs it."""
 
     token_ids: Tokens
     verdict_id: int
     weight: float
+    task: str = ""
+    """Whose attempts it may be paired with; those at no task are paired with none."""
+    policy: str = ""
 
 
 class KeptExamples(Sequence[TrainingExample]):
     """Examples whose tokens lie on disk."""
 
-    def __init__(self, ids: KeptIds, weights: Sequence[float]) -> None:
-        """Raises ValueError when there are not as many weights as examples."""
-        if len(ids) != len(weights):
-            raise ValueError(f"{len(ids)} examples and {len(weights)} weights")
+    def __init__(self, ids: KeptIds, known: Sequence[tuple[float, str, str]]) -> None:
+        """`known` is each example's weight, task and policy. Raises ValueError when there are not as many as ids."""
+        if len(ids) != len(known):
+            raise ValueError(f"{len(ids)} examples and {len(known)} weights")
         self._ids = ids
-        self._weights = weights
+        self._known = known
 
     def __len__(self) -> int:
-        return len(self._weights)
+        return len(self._known)
 
     @overload
     def __getitem__(self, index: int) -> TrainingExample: ...
@@ -53,7 +56,9 @@ class KeptExamples(Sequence[TrainingExample]):
     def __getitem__(self, index: int | slice) -> TrainingExample | list[TrainingExample]:
         if isinstance(index, slice):
             return [self[at] for at in range(len(self))[index]]
-        return TrainingExample(*self._ids[index], self._weights[index])
+        token_ids, verdict_id = self._ids[index]
+        weight, task, policy = self._known[index]
+        return TrainingExample(token_ids, verdict_id, weight, task, policy)
 
 
 def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> list[Labelled]:
@@ -62,7 +67,7 @@ def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> li
     Raises SweRmError when one of them is at a task of the evaluation list.
     """
     statements = read_statements(config.tasks) if config.tasks else {}
-    measured = frozenset(read_evaluation(config.evaluation))
+    measured = frozenset(read_evaluation((*config.evaluation, *config.dev)))
     kept = list(_admit(config, _read(config.data, config.labels, say), "data", say))
     if config.auxiliary:
         extra = list(_admit(config, _read(config.auxiliary, config.labels, say), "auxiliary", say))
@@ -72,6 +77,17 @@ def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> li
         kept += extra
     _check_overlap(kept, measured)
     return [with_statement(labelled, statements) for labelled in kept]
+
+
+def read_dev(config: TrainConfig, say: Callable[[str], None] = print) -> list[Labelled]:
+    """The attempts a run is watched on. Raises SweRmError unless both outcomes are among them: no AUC is to be had."""
+    statements = read_statements(config.tasks) if config.tasks else {}
+    attempts = _read(config.dev, config.labels, say)
+    kept = [with_statement(item, statements) for item in attempts if item.outcome is not Outcome.UNKNOWN]
+    if len({item.outcome for item in kept}) < 2:
+        raise SweRmError(f"dev: {len(kept)} attempts of known outcome, not of both outcomes: nothing can be measured")
+    say(f"dev: kept {len(kept)}")
+    return kept
 
 
 def _check_overlap(kept: Sequence[Labelled], measured: frozenset[str]) -> None:
@@ -168,17 +184,23 @@ def render_examples(
     length policy, and are what was written.
     """
     weights = policy_weights(labelled) if config.balance == "policy" else [1.0] * len(labelled)
+    origins = ((item.trajectory.task.instance_id, item.trajectory.origin.policy) for item in labelled)
+    known = [(weight, *origin) for weight, origin in zip(weights, origins, strict=True)]
 
     def render() -> Iterator[Example]:
-        return renderer.examples(told(labelled, "rendered", say))
+        shown = (cut_short.drawn(item, config.prefix_rate, config.seed) for item in labelled)
+        return renderer.examples(told(shown, "rendered", say))
 
     if keep is not None:
-        return KeptExamples(kept_ids.keep(keep, _made_of(labelled, renderer), render, say), weights)
+        return KeptExamples(kept_ids.keep(keep, _made_of(config, labelled, renderer), render, say), known)
     ids = ((np.array(example.prompt.token_ids, np.int32), example.verdict_id) for example in render())
-    return [TrainingExample(*found, weight) for found, weight in zip(ids, weights, strict=True)]
+    return [
+        TrainingExample(token_ids, verdict_id, weight, task, policy)
+        for (token_ids, verdict_id), (weight, task, policy) in zip(ids, known, strict=True)
+    ]
 
 
-def _made_of(labelled: Sequence[Labelled], renderer: Renderer) -> dict[str, str]:
+def _made_of(config: TrainConfig, labelled: Sequence[Labelled], renderer: Renderer) -> dict[str, str]:
     """Digests of all that decides the ids of examples."""
     attempts = hashlib.sha256()
     for item in labelled:
@@ -188,4 +210,5 @@ def _made_of(labelled: Sequence[Labelled], renderer: Renderer) -> dict[str, str]
         "length policy": renderer.policy.model_dump_json(),
         "template": template_hash(),
         "vocabulary": renderer.vocabulary.digest(),
+        "draw of prefixes": f"{config.prefix_rate} {config.seed}" if config.prefix_rate else "none",
     }

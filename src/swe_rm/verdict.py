@@ -59,6 +59,17 @@ class Verifier(Protocol):
         ...
 
 
+class PartlyScoredError(VerifierError):
+    """Some attempts got no verdict; the verdicts on the others are not lost."""
+
+    def __init__(self, verifier: Verifier, verdicts: Sequence[Verdict], reasons: Mapping[str, str]) -> None:
+        """`reasons` says by attempt id why there is none; `verifier` is whose verdicts they are."""
+        super().__init__("; ".join(dict.fromkeys(reasons.values())))
+        self.verifier = verifier
+        self.verdicts = verdicts
+        self.reasons = reasons
+
+
 def by_id(trajectories: Sequence[Trajectory], verdicts: Sequence[Verdict]) -> dict[str, Verdict]:
     """Verdicts keyed by attempt id, exactly one for each trajectory.
 

@@ -54,8 +54,9 @@ def load_verifier(
     """The verifier that `spec` names: see `known_verifiers` for what there is.
 
     `pool` holds the labelled attempts that controls are built from; `options` are keywords of `Local` for the models in
-    it (dtype, device, device_map, experts, policy, row_tokens). Raises VerifierError for what is unknown or lacks
-    its pool, MissingExtraError where packages are missing, and whatever the verifier's own file is refused with.
+    it (dtype, device, device_map, experts, attention, policy, row_tokens, share). Raises VerifierError for what is
+    unknown or lacks its pool, MissingExtraError where packages are missing, and whatever the verifier's own file is
+    refused with.
     """
     kind, _, argument = spec.partition(":")
     given = Given(pool, options or {})

@@ -1,0 +1,86 @@
+"""Answers for rows that may not fit into memory: a row is halved until it fits, a single sequence is read in tiles.
+
+What cannot be answered is given back with its reason, and the rest is answered all the same.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from swe_rm import batch, prefix
+from swe_rm.decoder import Tiles
+from swe_rm.errors import VerifierError
+
+Pair = tuple[float, float]
+"""(log P(YES), log P(NO))."""
+
+Read = Callable[[batch.Row, Tiles], Sequence[Pair]]
+"""What answers a row with so much of it worked on at once."""
+
+LEAST_TILE = 1_024
+"""Queries at once, below which a sequence is given up: smaller tiles save little more and are slower."""
+
+log = logging.getLogger(__name__)
+
+
+class Answer(NamedTuple):
+    """What came of one sequence: its log-probabilities, or why there are none."""
+
+    pair: Pair | None
+    reason: str = ""
+
+
+def answers(
+    trees: Sequence[prefix.Tree], sequences: Sequence[batch.Tokens], read: Read, tiles: Tiles
+) -> Iterator[tuple[int, Answer]]:
+    """The answer to each sequence of a row. A row that fails for one of them is halved, and each half read again."""
+    row = prefix.row(trees, sequences)
+    try:
+        pairs = read(row, tiles)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        failure = f"{len(row.token_ids):,} tokens do not fit into memory"
+    except VerifierError as error:
+        failure = str(error)
+    else:
+        yield from zip(row.members, map(Answer, pairs), strict=True)
+        return
+    yield from _again(trees, sequences, read, tiles, failure)
+
+
+def _again(
+    trees: Sequence[prefix.Tree], sequences: Sequence[batch.Tokens], read: Read, tiles: Tiles, failure: str
+) -> Iterator[tuple[int, Answer]]:
+    """After a failure; outside its except block, so that what the error holds on to is free."""
+    _release()
+    members = [index for tree in trees for index in tree.members]
+    if len(members) > 1:
+        log.info("%s: row of %d attempts halved", failure, len(members))
+        for half in prefix.halves(trees):
+            yield from answers(half, sequences, read, tiles)
+    elif "memory" in failure and (smaller := _smaller(tiles, len(sequences[members[0]]))):
+        log.info("%s: read in tiles of %d", failure, smaller.tokens)
+        yield from answers(trees, sequences, read, smaller)
+    else:
+        yield members[0], Answer(None, failure)
+
+
+def _smaller(tiles: Tiles, tokens: int) -> Tiles | None:
+    """A quarter of the work at once; None where that is too little."""
+    size = min(tiles.queries or tokens, tokens) // 4
+    return Tiles(min(tiles.tokens, size), size) if size >= LEAST_TILE else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch or Python could not get the memory asked for, on a GPU or a CPU."""
+    import torch
+
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _release() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
