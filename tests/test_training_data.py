@@ -1,5 +1,6 @@
 """What a run trains on is counted, balanced and the same each time."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from swe_rm import store, training_data
 from swe_rm.errors import RecordError, SweRmError
+from swe_rm.mix import MixConfig, mix
 from swe_rm.recipe import TrainConfig
 from swe_rm.render import LengthPolicy, Renderer
 from swe_rm.training_data import TrainingExample
@@ -85,9 +87,7 @@ def test_data_that_overlap_the_evaluation_list_stop_the_run(data: Path, tmp_path
     free = training(data, tmp_path / "run", evaluation=(listed,))
     assert len(training_data.read_labelled(free, quiet)) == 24
     listed.write_text("acme__tool-0\nacme__tool-3\n")
-    said = (
-        r"evaluation: 8 of 24 attempts to train on are at 2 tasks .* first acme__tool-0 / careful / 1: leave them out"
-    )
+    said = r"evaluation: 8 of 24 attempts to train on are at 2 tasks .* first acme__tool-0 / careful / 1 .*: leave them out"
     with pytest.raises(SweRmError, match=said) as raised:
         training_data.read_labelled(free, quiet)
     assert "\n" not in str(raised.value)
@@ -101,6 +101,27 @@ def test_data_that_overlap_the_evaluation_list_stop_the_run(data: Path, tmp_path
     with pytest.raises(SweRmError, match="24 of 24 attempts"):
         training_data.read_labelled(attempts, quiet)
     assert attempts.digest() == training(data, tmp_path / "run").digest()
+
+
+def test_an_issue_under_another_name_is_recognised(data: Path, labelled_pool: list[Labelled], tmp_path: Path) -> None:
+    task = labelled_pool[0].trajectory.task.instance_id
+    issue = "The lamp of the lighthouse stays dark when its wick is wet and the keeper is away."
+    rows = tmp_path / "tasks.jsonl"
+    known = {"instance_id": task, "repo": "acme/tool", "base_commit": "c1", "problem_statement": issue}
+    rows.write_text(json.dumps(known) + "\n")
+    listed = tmp_path / "measured.jsonl"
+    listed.write_text(json.dumps({**known, "instance_id": "renamed__tool-1", "base_commit": "C1"}) + "\n")
+    with pytest.raises(SweRmError, match="base_commit of renamed__tool-1 on the evaluation list"):
+        training_data.read_labelled(training(data, tmp_path / "run", evaluation=(listed,), tasks=rows), quiet)
+
+
+def test_a_mix_of_several_parts_is_no_training_data(data: Path, tmp_path: Path) -> None:
+    whole = {"name": "two", "data": [data], "drop": {"conflicting": False, "duplicates": False}}
+    splits = {"folds": 2, "parts": {"train": [0], "held_out": [1]}}
+    mix(MixConfig.model_validate({**whole, "splits": splits}), tmp_path / "mix")
+    with pytest.raises(SweRmError, match=r"a mix of several parts \(train, held_out\); name the folder of one"):
+        training_data.read_labelled(training(tmp_path / "mix", tmp_path / "run"), quiet)
+    assert training_data.read_labelled(training(tmp_path / "mix" / "train", tmp_path / "run"), quiet)
 
 
 def test_auxiliary_rows_are_drawn_by_seed(data: Path, tmp_path: Path) -> None:

@@ -14,7 +14,11 @@ from swe_rm import cut_short, kept_ids, sources
 from swe_rm.batch import Tokens
 from swe_rm.errors import SweRmError
 from swe_rm.kept_ids import KeptIds
-from swe_rm.mix.evaluation_list import read_evaluation
+from swe_rm.mix import MixManifest
+from swe_rm.mix import manifest as mix_manifest
+from swe_rm.mix.config import Decontaminate
+from swe_rm.mix.evaluation_list import EvaluationList, read_evaluation
+from swe_rm.mix.task_rows import read_task_rows
 from swe_rm.recipe import TrainConfig
 from swe_rm.render import Example, Renderer, template_hash
 from swe_rm.trajectory import Labelled, Outcome
@@ -67,7 +71,6 @@ def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> li
     Raises SweRmError when one of them is at a task of the evaluation list.
     """
     statements = read_statements(config.tasks) if config.tasks else {}
-    measured = frozenset(read_evaluation((*config.evaluation, *config.dev)))
     kept = list(_admit(config, _read(config.data, config.labels, say), "data", say))
     if config.auxiliary:
         extra = list(_admit(config, _read(config.auxiliary, config.labels, say), "auxiliary", say))
@@ -75,7 +78,7 @@ def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> li
             extra = random.Random(config.seed).sample(extra, config.auxiliary_rows)
             say(f"auxiliary: {len(extra)} drawn")
         kept += extra
-    _check_overlap(kept, measured)
+    _check_overlap(kept, config)
     return [with_statement(labelled, statements) for labelled in kept]
 
 
@@ -90,18 +93,40 @@ def read_dev(config: TrainConfig, say: Callable[[str], None] = print) -> list[La
     return kept
 
 
-def _check_overlap(kept: Sequence[Labelled], measured: frozenset[str]) -> None:
-    """Raises SweRmError when an attempt is at a task of the evaluation list."""
-    seen = [item.trajectory for item in kept if item.trajectory.task.instance_id in measured]
+def _check_overlap(kept: Sequence[Labelled], config: TrainConfig) -> None:
+    """Raises SweRmError when an attempt is of a task that is measured on, by any rule of `mix`'s decontamination."""
+    measured = (*config.evaluation, *config.dev)
+    if not measured:
+        return
+    listed = EvaluationList(Decontaminate(against=measured), read_evaluation(measured))
+    rows = read_task_rows([config.tasks]) if config.tasks else {}
+    matches = (
+        (item.trajectory, listed.match(item.trajectory, rows.get(item.trajectory.task.instance_id))) for item in kept
+    )
+    seen = [(trajectory, match) for trajectory, match in matches if match]
     if seen:
-        tasks = len({trajectory.task.instance_id for trajectory in seen})
+        tasks = len({match.task for _, match in seen})
+        first, match = seen[0]
         raise SweRmError(
-            f"evaluation: {len(seen):,} of {len(kept):,} attempts to train on are at {tasks:,} tasks of the evaluation "
-            f"list, first {' / '.join(seen[0].key)}: leave them out (swe-rm mix, decontaminate) or hold them out"
+            f"evaluation: {len(seen):,} of {len(kept):,} attempts to train on are at {tasks:,} tasks of the "
+            f"evaluation list, first {' / '.join(first.key)} ({match}): leave them out (swe-rm mix, decontaminate) "
+            "or hold them out"
         )
 
 
+def _check_parts(path: Path) -> None:
+    """Raises SweRmError for a mix of several parts: read as one, what was held out would be trained on."""
+    file = path / mix_manifest.NAME
+    if file.is_file():
+        parts = MixManifest.model_validate_json(file.read_bytes()).parts
+        if any(part.folder != "." for part in parts.values()):
+            folders = ", ".join(part.folder for part in parts.values())
+            raise SweRmError(f"{path}: a mix of several parts ({folders}); name the folder of one")
+
+
 def _read(paths: Sequence[Path], labels: Sequence[Path], say: Callable[[str], None]) -> Iterator[Labelled]:
+    for path in paths:
+        _check_parts(path)
     pile = sources.open_pile(paths, labels)
     yield from told(pile.attempts(), "read", say)
     for refusal in pile.refusals:
