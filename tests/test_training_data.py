@@ -87,7 +87,7 @@ def test_data_that_overlap_the_evaluation_list_stop_the_run(data: Path, tmp_path
     free = training(data, tmp_path / "run", evaluation=(listed,))
     assert len(training_data.read_labelled(free, quiet)) == 24
     listed.write_text("acme__tool-0\nacme__tool-3\n")
-    said = r"evaluation: 8 of 24 attempts to train on are at 2 tasks .* first acme__tool-0 / careful / 1 .*: leave them out"
+    said = r"8 of 24 attempts to train on are at 2 tasks .* first acme__tool-0 / careful / 1 .*: leave them out"
     with pytest.raises(SweRmError, match=said) as raised:
         training_data.read_labelled(free, quiet)
     assert "\n" not in str(raised.value)
