@@ -205,7 +205,7 @@ def test_the_shipped_verifier_loads_and_never_calls_itself_default() -> None:
 def test_the_shipped_model_gives_the_scores_it_was_shipped_with() -> None:
     """Every sixth example, scored by the engine of version 0.1; 1e-6 is what another order of summing in fp32 does."""
     pytest.importorskip("torch")
-    shipped = json.loads((Path(__file__).parent / "fixtures" / "shipped_scores.json").read_text())
+    shipped = json.loads((Path(__file__).parent / "golden" / "shipped_scores.json").read_text())
     attempts = sources.open_pile([Path(__file__).parents[1] / "examples"]).attempts()
     chosen = [item.trajectory for item in attempts if item.trajectory.attempt_id in shipped]
     found = {v.attempt_id: v.score for v in load_verifier(str(SHIPPED / "model"))(chosen)}
