@@ -1,5 +1,6 @@
 """Fixtures shared by the tests: one tiny model for all of them, and attempts to feed it."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 from swe_rm.render import LengthPolicy
 from swe_rm.trajectory import Labelled, Message, Origin, Outcome, Task, ToolCall, Trajectory
 from swe_rm.vocabulary import Vocabulary
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so in a shell's background job, and for what the tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")

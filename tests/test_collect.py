@@ -12,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -571,8 +570,7 @@ def test_code_that_cannot_be_checked_out_is_no_attempt(tasks: Path, tmp_path: Pa
 def started(tasks: Path, out: Path, model: ScriptedModel, *more: str) -> Iterator["subprocess.Popen[str]"]:
     words = ["collect", str(tasks), "--out", str(out), "--model", "acme/Scripted-7B", "--base-url", model.base_url]
     command = [sys.executable, "-m", "swe_rm", *words, "--environment", "local", "--attempts", "2", *more]
-    heeds = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs ignore interrupts
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heeds) as process:
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
