@@ -449,6 +449,10 @@ def test_where_nothing_can_be_done_the_code_is_one(
         (["evaluate", "PILE", "--verdicts", "none.jsonl"], "none.jsonl"),
         (["score", "PILE", "--out", "missing/s.jsonl", "--verifier", VERIFIER], "missing/s.jsonl"),
         (["score", "PILE", "--verifier", VERIFIER], "--out"),
+        (
+            ["score", "PILE", "--out", "s.jsonl", "--verifier", VERIFIER, "--workers", "2"],
+            "--workers is for --engine ray",
+        ),
         (["evaluate", "PILE", "--policy", "vague"], "vague"),
         (["rank"], "PATH"),
         (["evaluate", "--json", "PILE", "OTHER", "--verifier", VERIFIER], "not overwritten"),

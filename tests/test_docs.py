@@ -6,6 +6,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+from benchmarks import h200
 
 from swe_rm.sources import formats, open_pile, walk
 
@@ -43,3 +44,22 @@ def test_links_between_pages_lead_somewhere() -> None:
     for page in [DOCS.parent / "README.md", *DOCS.glob("*.md")]:
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):
             assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_parts_of_the_h200_benchmark_are_shown_and_accepted() -> None:
+    (shown,) = blocks("engine.md", "sh")
+    parts = [words.split()[3:] for words in shown.splitlines() for words in [words.partition("#")[0]]]
+    assert {part for part, *_ in parts} == set(h200.LENGTHS)
+    assert {word for _, *options in parts for word in options if word.startswith("--")} <= {"--lens", "--rounds", "--n"}
+
+
+def test_the_plan_of_a_large_pool_follows_from_its_formula() -> None:
+    page = (DOCS / "engine.md").read_text(encoding="utf-8")
+    seconds = 0.852e15 / h200.MATMUL
+    rows = re.findall(r"^\| (\d+)% \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page, re.MULTILINE)
+    assert len(rows) == 4
+    for share, *shown in rows:
+        hours = seconds / 3600 / (int(share) / 100)
+        assert [float(value) for value in shown] == [
+            round(16_000 * hours, 1), round(2_000 * hours, 1), round(1_000 * hours, 2), round(3_000 * hours, 2)
+        ]  # fmt: skip

@@ -7,7 +7,8 @@ same; 1 nothing could be done.
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from swe_rm.harness import Settings
     from swe_rm.label_table import Lean
     from swe_rm.labels import Entry
+    from swe_rm.scoring import Scorer
     from swe_rm.sources import Pile
     from swe_rm.trajectory import Labelled
     from swe_rm.verdict import Verdict, Verifier
@@ -100,6 +102,8 @@ def score(
     out: Annotated[Path, typer.Option("--out", metavar="FILE.jsonl", help="One verdict a line.")],
     verifier: VerifierName = "default",
     resume: Annotated[bool, typer.Option("--resume", help="Continue a file that a run left unfinished.")] = False,
+    engine: Annotated[Literal["local", "ray"], typer.Option(help="Where it is judged; the result is equal.")] = "local",
+    workers: Annotated[int, typer.Option(min=1, help="Copies of the verifier on Ray, a GPU each if it has any.")] = 1,
     dtype: DType = None,
     device_map: DeviceMap = None,
     experts: Experts = None,
@@ -112,11 +116,13 @@ def score(
     from swe_rm.verifiers import needs_pool
 
     _writable(out)
+    if engine == "local" and workers > 1:
+        raise SweRmError("--workers is for --engine ray; one process uses all cores")
     pool = _read(paths, labels)[1] if needs_pool(verifier) else None
-    judge = _load(verifier, pool, dtype=dtype, device_map=device_map, experts=experts)
-    pile = open_pile(paths, labels=labels)
-    with Progress("scoring") as progress:
-        tally = score_to_file(pile.attempts(), judge, out, resume=resume, progress=progress.advance)
+    with _scorer(engine, workers, verifier, pool, dtype=dtype, device_map=device_map, experts=experts) as judge:
+        pile = open_pile(paths, labels=labels)
+        with Progress("scoring") as progress:
+            tally = score_to_file(pile.attempts(), judge, out, resume=resume, progress=progress.advance)
     _say(f"{out}: {tally.scored} scored, {tally.skipped} were there already, by {judge.name}")
     failed = _lines(tally.unscored)
     return _code(tally.scored + tally.skipped, _complain(pile) + failed)
@@ -503,6 +509,24 @@ def _load(spec: str, pool: "Sequence[Labelled] | None", **options: str | None) -
 
     with Progress(f"loading {spec}"):
         return load_verifier(spec, pool=pool, options={k: v for k, v in options.items() if v is not None})
+
+
+@contextmanager
+def _scorer(
+    engine: str, workers: int, spec: str, pool: "Sequence[Labelled] | None", **options: str | None
+) -> Iterator["Verifier | Scorer"]:
+    """The verifier in this process, or in workers on Ray."""
+    if engine == "local":
+        yield _load(spec, pool, **options)
+        return
+    from swe_rm.score_engines import on_ray
+    from swe_rm.terminal import Progress
+
+    with ExitStack() as stack:
+        given = {key: value for key, value in options.items() if value is not None}
+        with Progress(f"loading {spec} on Ray"):
+            scorer = stack.enter_context(on_ray(spec, workers, pool=pool, options=given))
+        yield scorer
 
 
 def _score(attempts: Sequence["Labelled"], verifier: "Verifier") -> tuple[dict[str, "Verdict"], int]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -72,36 +72,78 @@ def score(
     return verdicts
 
 
+class Chunk(NamedTuple):
+    """Attempts read together."""
+
+    read: int
+    fresh: list[Trajectory]
+    """Those of them that are to be scored."""
+
+
+class Judged(NamedTuple):
+    """What became of a chunk."""
+
+    read: int
+    rows: list[dict[str, Any]]
+    """One for each attempt scored, in their order."""
+    unscored: list[Unscored]
+
+
+class Scorer(NamedTuple):
+    """A verifier by name, and where it judges: in this process (`here`) or elsewhere."""
+
+    name: str
+    judge: Callable[[Iterable[Chunk]], Iterator[Judged]]
+    """What became of the chunks, in their order."""
+
+
+def here(verifier: Verifier) -> Scorer:
+    """A verifier that judges in this process, one chunk at a time."""
+    return Scorer(verifier.name, lambda chunks: (judged(chunk, verifier) for chunk in chunks))
+
+
+def judged(chunk: Chunk, verifier: Verifier) -> Judged:
+    """A chunk judged by a verifier."""
+    found, failed = _verdicts(chunk.fresh, verifier)
+    rows = [verdict_row(t, found[t.attempt_id]) for t in chunk.fresh if t.attempt_id in found]
+    return Judged(chunk.read, rows, failed)
+
+
+def given_up(chunk: Chunk, reason: str) -> Judged:
+    """A chunk that nobody could judge."""
+    return Judged(chunk.read, [], [_unscored(trajectory, reason) for trajectory in chunk.fresh])
+
+
 def score_to_file(
     attempts: Iterable[Labelled],
-    verifier: Verifier,
+    verifier: Verifier | Scorer,
     out: Path,
     *,
     resume: bool = False,
     progress: Callable[[int], None] | None = None,
     chunk: int = CHUNK,
 ) -> Tally:
-    """Score a stream of attempts into `out`, one JSON object a line; memory stays at one chunk.
+    """Score a stream of attempts into `out`, one JSON object a line; memory stays at the chunks under way.
 
     A chunk is appended whole and flushed to disk, so a killed run leaves at most a torn last line. With `resume` that
     line is cut and attempts already in the file are skipped. Raises SweRmError when `out` exists (without `resume`) or
     another run is writing it, VerifierError when another verifier wrote it, RecordError when it holds anything else.
     """
-    read = scored = skipped = 0
+    scorer = verifier if isinstance(verifier, Scorer) else here(verifier)
+    read = scored = fresh = 0
     failures: list[Unscored] = []
     with _appending(out, resume) as file:
-        done = _resumable(file, out, verifier.name)
-        for part in _chunks(attempts, chunk):
-            fresh = _fresh(part, done)
-            found, failed = _verdicts(fresh, verifier)
-            rows = [verdict_row(t, found[t.attempt_id]) for t in fresh if t.attempt_id in found]
-            _append(file, b"".join(orjson.dumps(row) + b"\n" for row in rows))
-            failures += failed
-            read, scored, skipped = read + len(part), scored + len(rows), skipped + len(part) - len(fresh)
+        done = _resumable(file, out, scorer.name)
+        known = len(done)
+        for part in scorer.judge(Chunk(len(part), _fresh(part, done)) for part in _chunks(attempts, chunk)):
+            _append(file, b"".join(orjson.dumps(row) + b"\n" for row in part.rows))
+            failures += part.unscored
+            read, scored = read + part.read, scored + len(part.rows)
             if progress:
-                progress(len(part))
-    assert read == scored + skipped + len(failures)
-    return Tally(read=read, scored=scored, skipped=skipped, unscored=tuple(failures))
+                progress(part.read)
+        fresh = len(done) - known
+    assert fresh == scored + len(failures)
+    return Tally(read=read, scored=scored, skipped=read - fresh, unscored=tuple(failures))
 
 
 def verdict_row(trajectory: Trajectory, verdict: Verdict) -> dict[str, Any]:

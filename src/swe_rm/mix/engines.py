@@ -1,7 +1,6 @@
 """Where the facts are found: in this process, in several on this machine, or on a Ray cluster. All give the same."""
 
 import multiprocessing
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,7 +8,8 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from typing import Any, Literal
 
-from swe_rm.errors import MissingExtraError, SweRmError
+from swe_rm import ray_session
+from swe_rm.errors import SweRmError
 from swe_rm.mix.facts import Facts, Settings, facts_of
 from swe_rm.trajectory import Labelled
 
@@ -86,42 +86,17 @@ def _in_processes(workers: int) -> Engine:
 
 
 def _on_ray(workers: int) -> Engine:
-    """Ray Data over windows of chunks: the driver holds one window.
-
-    A Ray that this process has begun is used, or the cluster that RAY_ADDRESS names; else one of `workers` CPUs.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise MissingExtraError("ray", "ray") from None
+    """Ray Data over windows of chunks: the driver holds one window."""
+    ray = ray_session.library()
 
     def run(attempts: Iterable[Labelled], settings: Settings) -> Iterator[Facts]:
-        started = not ray.is_initialized()
-        if started:
-            _begin(ray, workers)
-        try:
-            ray.data.DataContext.get_current().enable_progress_bars = False
+        with ray_session.session(ray, workers):
             shared = ray.put(settings)
             chunks = _chunks(attempts)
             while window := list(islice(chunks, WINDOW * workers)):
                 yield from _window(ray, window, shared, workers)
-        finally:
-            if started:
-                ray.shutdown()
 
     return run
-
-
-def _begin(ray: Any, workers: int) -> None:
-    if address := os.environ.get("RAY_ADDRESS"):
-        try:
-            ray.init(address=address, log_to_driver=False)
-        except ConnectionError:
-            raise SweRmError(f"no Ray cluster answers at {address} (RAY_ADDRESS)") from None
-    else:
-        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False)
 
 
 def _window(ray: Any, window: list[Chunk], settings: Any, workers: int) -> list[Facts]:
