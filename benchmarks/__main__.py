@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "RESULTS.md"
 PACKAGES = (
     "numpy",
+    "scikit-learn",
     "torch",
     "tokenizers",
     "transformers",

@@ -172,6 +172,11 @@ def table(rows: dict[str, Report]) -> str:
     return "\n".join(lines)
 
 
+def figures_of(report: Report) -> dict[str, Any]:
+    """A report's document without anything that names an attempt."""
+    return {key: value for key, value in report.to_json().items() if key not in {"measured", "mistakes"}}
+
+
 def _cell(found: dict[str, Any], key: str) -> str:
     value, interval = found[key], found["intervals"].get(key)
     if value is None:
@@ -257,8 +262,8 @@ def main() -> None:
         verifier: Verifier = load_verifier(name)
         on_dev[name] = evaluate(dev, verifier([item.trajectory for item in dev]))
     result = {
-        "cross_validated": {name: report.to_json() for name, report in reports.items()},
-        "dev": {name: report.to_json() for name, report in on_dev.items()},
+        "cross_validated": {name: figures_of(report) for name, report in reports.items()},
+        "dev": {name: figures_of(report) for name, report in on_dev.items()},
         "noise_floor_dev": {name: report.ece_noise_floor for name, report in on_dev.items()},
         "chosen": chosen,
     }

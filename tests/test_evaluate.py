@@ -14,12 +14,16 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
-from swe_rm import metrics
-from swe_rm.errors import SweRmError, VerifierError
+from swe_rm import resampling
+from swe_rm.__main__ import main
+from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.evaluate import MIN_PAIRS, MIN_TASKS, Report, evaluate
+from swe_rm.figures import Metrics
 from swe_rm.trajectory import Labelled, Origin, Outcome, Task, Trajectory, policy_family
 from swe_rm.verdict import Verdict
+from swe_rm.verifiers.controls import controls
 from swe_rm.verifiers.recorded import join, read_verdicts
 
 
@@ -130,12 +134,10 @@ def eligible_policies(rows: list[Row]) -> set[str]:
     return {policy for policy, seen in outcomes.items() if len(seen) >= 20 and len(set(seen)) == 2}
 
 
-def ece_of(rows: list[Row]) -> float:
-    error = 0.0
-    for number in range(10):
-        gaps = [row.score - row.resolved for row in rows if min(9, math.floor(10 * row.score)) == number]
-        error += abs(sum(gaps))
-    return error / len(rows)
+def ece_of(rows: list[Row], bin_of: Callable[[Row, list[Row]], int] | None = None) -> float:
+    bins = [(bin_of or width_bin)(row, rows) for row in rows]
+    gaps = [sum(r.score - r.resolved for r, b in zip(rows, bins, strict=True) if b == n) for n in range(10)]
+    return sum(map(abs, gaps)) / len(rows)
 
 
 def twin(rows: list[Row]) -> dict[str, Any]:
@@ -164,12 +166,48 @@ def twin(rows: list[Row]) -> dict[str, Any]:
         "rm_at_k_same_policy": curve(rows, cell, picked),
         "pass_at_k_same_policy": curve(rows, cell, any_resolved),
         "n_tasks_at_k": {k: sum(size >= k for size in sizes) for k in range(1, max(sizes) + 1)},
+        "average_precision": precision_of(rows),
+        "ece_mass": ece_of(rows, mass_bin),
+        "random_at_k": curve(rows, task, mean_outcome),
+        "random_at_k_same_policy": curve(rows, cell, mean_outcome),
+        **{f"gap_recovered{suffix}": gap(rows, group) for suffix, group in (("", task), ("_same_policy", cell))},
     }
+
+
+def mean_outcome(subset: tuple[Row, ...]) -> float:
+    return sum(row.resolved for row in subset) / len(subset)
+
+
+def gap(rows: list[Row], group: Callable[[Row], Any]) -> dict[int, float | None]:
+    """(RM@K - random) / (pass@K - random), None where an oracle adds nothing."""
+    random_, best = curve(rows, group, mean_outcome), curve(rows, group, any_resolved)
+    mine = curve(rows, group, picked)
+    return {
+        k: (mine[k] - random_[k]) / (best[k] - random_[k]) if abs(best[k] - random_[k]) > 1e-9 else None for k in mine
+    }
+
+
+def precision_of(rows: list[Row]) -> float | None:
+    good = [row for row in rows if row.resolved]
+    shares = [mean_outcome(tuple(other for other in rows if other.score >= row.score)) for row in good]
+    return sum(shares) / len(shares) if shares else None
+
+
+def width_bin(row: Row, rows: list[Row]) -> int:
+    return min(9, math.floor(10 * row.score))
+
+
+def mass_bin(row: Row, rows: list[Row]) -> int:
+    below = sum(other.score < row.score for other in rows) + sum(other.score == row.score for other in rows) / 2
+    return math.floor(10 * below / len(rows))
 
 
 def assert_same(found: Any, expected: Any) -> None:
     for key, value in expected.items():
-        assert found[key] == (value if value is None else pytest.approx(value, abs=1e-12)), key
+        if isinstance(value, dict):
+            assert_same(found[key], value)
+        else:
+            assert found[key] == (value if value is None else pytest.approx(value, abs=1e-9)), key
 
 
 pools = st.lists(
@@ -206,8 +244,7 @@ def test_a_policy_of_twenty_attempts_counts_and_one_of_nineteen_does_not() -> No
 @given(pools, st.randoms())
 def test_the_order_of_the_input_changes_nothing(rows: list[Row], rng: random.Random) -> None:
     shuffled = rng.sample(rows, len(rows))
-    before, after = report(rows).to_json(), report(shuffled).to_json()
-    assert flat(after) == pytest.approx(flat(before), abs=1e-12, nan_ok=False)
+    assert report(rows).to_json() == report(shuffled).to_json()
 
 
 def flat(document: Any, path: str = "") -> dict[str, float]:
@@ -271,7 +308,7 @@ def test_intervals_are_quantiles_of_resamples_spelled_out() -> None:
     rates, eligible = mean_rates(rows), eligible_policies(rows)
     figures: dict[str, list[float | None]] = defaultdict(list)
     names = sorted({row.task for row in rows})
-    for drawn in metrics.resample_weights(len(names), 60, 3):
+    for drawn in resampling.resample_weights(len(names), 60, 3):
         copies = [
             row._replace(task=f"{row.task}#{copy}") for row in rows for copy in range(int(drawn[names.index(row.task)]))
         ]
@@ -285,12 +322,45 @@ def test_intervals_are_quantiles_of_resamples_spelled_out() -> None:
         figures["ece"].append(ece_of(copies))
         figures["brier"].append(sum((row.score - row.resolved) ** 2 for row in copies) / len(copies))
         figures["base_rate"].append(sum(row.resolved for row in copies) / len(copies))
+        figures["gap_recovered.3"].append(gap(copies, lambda row: row.task)[3])
+        figures["random_at_k.3"].append(curve(copies, lambda row: row.task, mean_outcome)[3])
         figures["rm_at_k.3"].append(curve(copies, lambda row: row.task, picked)[3])
         figures["rm_at_k_same_policy.2"].append(curve(copies, lambda row: (row.task, row.policy), picked)[2])
         figures["pass_at_k.2"].append(curve(copies, lambda row: row.task, any_resolved)[2])
     for name, values in figures.items():
         defined = [value for value in values if value is not None]
-        assert found[name] == pytest.approx(tuple(np.quantile(defined, [0.025, 0.975])), abs=1e-12), name
+        low, high = np.quantile(defined, [0.025, 0.975])
+        if name == "ece":
+            low, high = (max(0, 2 * ece_of(rows) - bound) for bound in (high, low))
+        assert found[name] == pytest.approx((low, high), abs=1e-12), name
+
+
+def test_the_interval_of_the_ece_holds_what_a_percentile_interval_would_miss() -> None:
+    """A verifier that is 0.1 too sure of itself on pools of 60 tasks: true ECE 0.1, or near it."""
+    held = percentile = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        scores = np.repeat(rng.uniform(0.15, 0.85, 60), 3).round(3)
+        rows = [
+            Row(f"pump-{n // 3}", "mill", str(n), bool(rng.random() < s - 0.1), float(s)) for n, s in enumerate(scores)
+        ]
+        low, high = report(rows, resamples=200, seed=seed, with_controls=False).intervals["ece"] or (0, 0)
+        held += low <= 0.1 <= high
+        value = ece_of(rows)
+        percentile += 2 * value - high <= 0.1 <= 2 * value - low
+    assert held >= 26
+    assert percentile < held
+
+
+def test_the_interval_of_the_average_precision_is_near_that_of_resamples_spelled_out() -> None:
+    rows = made(60, POLICIES, 3, seed=2)
+    found = report(rows, resamples=400, seed=3).intervals["average_precision"]
+    names, values = sorted({row.task for row in rows}), []
+    for drawn in resampling.resample_weights(len(names), 400, 3):
+        copies = [row for row in rows for _ in range(int(drawn[names.index(row.task)]))]
+        flags, scores = [row.resolved for row in copies], [row.score for row in copies]
+        values.append(average_precision_score(flags, scores))
+    assert found == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=0.01)
 
 
 def test_intervals_are_seeded() -> None:
@@ -318,11 +388,22 @@ def test_attempts_without_outcome_or_verdict_are_left_out_and_counted() -> None:
     found = evaluate(pool, verdicts, resamples=20)
     assert (found.n_unscored, found.n_unknown, found.metrics.n_attempts) == (3, 1, len(rows) - 4)
     assert found.warnings == (
-        "attempts left out: 3 without a verdict",
+        "3 attempts without a verdict are left out of every figure (unscored: drop)",
         "attempts left out: 1 without a known outcome",
     )
     assert_same(found.metrics.model_dump(), twin(rows[4:]))
     assert found.controls == report(rows[4:]).controls
+
+
+@pytest.mark.parametrize("policy", ["exact", "family"])
+def test_the_controls_are_the_figures_of_the_verifiers_of_their_names(policy: Any) -> None:
+    pool = [labelled(row) for row in made(6, POLICIES, 2)]
+    beside = evaluate(pool, [verdict(item, 0.5) for item in pool], resamples=2, policy=policy).controls
+    for key, control in controls(pool, policy).items():
+        figures = evaluate(pool, control([item.trajectory for item in pool]), resamples=2, policy=policy).metrics
+        if key == "shortest":
+            figures = figures.model_copy(update=dict.fromkeys(("ece", "ece_mass", "brier", "brier_parts")))
+        assert beside[key] == figures
 
 
 @pytest.mark.parametrize("resolved", [True, False])
@@ -345,19 +426,25 @@ def test_no_attempts_at_all() -> None:
     assert "nothing can be measured" in found.warnings[0]
 
 
+FIGURES = {
+    *("n_attempts", "n_tasks", "base_rate", "auc", "auc_within_task", "ece", "brier", "verifier"),
+    *("auc_within_policy", "auc_same_policy_task", "n_pairs_same_policy_task", "auc_upset", "n_pairs_upset"),
+    *("rm_at_k", "pass_at_k", "rm_at_k_same_policy", "pass_at_k_same_policy", "n_tasks_at_k"),
+}
+"""The contract's."""
+
+
 def test_the_document_has_the_keys_of_the_contract_and_no_nan() -> None:
     document = report(made(6, POLICIES, 2)).to_json()
-    figures = {
-        *("n_attempts", "n_tasks", "base_rate", "auc", "auc_within_task", "ece", "brier", "verifier"),
-        *("auc_within_policy", "auc_same_policy_task", "n_pairs_same_policy_task", "auc_upset", "n_pairs_upset"),
-        *("rm_at_k", "pass_at_k", "rm_at_k_same_policy", "pass_at_k_same_policy", "n_tasks_at_k"),
-    }
-    assert set(document) == figures | {"n_unscored", "cost", "intervals", "slices", "controls"}
-    assert all(set(control) == figures for control in document["controls"].values())
-    assert set(document["slices"]) == {"policy", "repo", "source", "scaffold"}
-    assert set(document["slices"]["repo"]["pump"]) == {"n", "base_rate", "auc", "ece", "mean_score"}
+    assert FIGURES | {"n_unscored", "cost", "intervals", "slices", "controls"} <= set(document)
+    assert {frozenset(control) for control in document["controls"].values()} == {frozenset(Metrics.model_fields)}
+    assert set(Metrics.model_fields) >= FIGURES
+    assert set(document["cost"]) == {"prompt_tokens", "seconds"}
+    assert {"policy", "repo", "source", "scaffold", "length", "cut", "difficulty"} == set(document["slices"])
+    assert {"n", "base_rate", "auc", "ece", "mean_score"} <= set(document["slices"]["repo"]["pump"])
     text = json.dumps(document, allow_nan=False)
     assert json.loads(text) == orjson.loads(orjson.dumps(document, option=orjson.OPT_NON_STR_KEYS))
+    assert next(iter(document)) == "verifier"
 
 
 def test_slices_are_the_figures_of_their_part() -> None:
@@ -405,6 +492,55 @@ def test_verdicts_must_be_about_the_attempts_once_and_by_one_verifier() -> None:
         evaluate([pool[0], pool[0]], [first])
 
 
+@pytest.mark.parametrize("score", [-0.1, 1.1, math.nan, math.inf])
+def test_a_score_that_is_none_is_an_error_and_no_figure(score: float) -> None:
+    pool = [labelled(row) for row in made(2, POLICIES, 1)]
+    broken = verdict(pool[0], 0.5).model_copy(update={"score": score})
+    with pytest.raises(VerifierError, match=r"score .* is not in \[0, 1\]"):
+        evaluate(pool, [broken, *(verdict(item, 0.5) for item in pool[1:])])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"score": 1.5}, "line 2: score: Input should be less than or equal to 1"),
+        ({"score": -0.5}, "line 2: score: Input should be greater than or equal to 0"),
+        ({"score": None}, "line 2: has no score"),
+        ({"score": "0.5"}, "line 2: score: Input should be a valid number"),
+        ({"attempt": "nobody"}, "line 2: names no attempt given"),
+        ({"attempt": "0"}, "line 2: a second verdict on the attempt of line 1"),
+        ({"attempt": None}, "line 2: names no attempt"),
+        ({"verifier": "other@1"}, "holds verdicts of 2 verifiers"),
+    ],
+)
+def test_recorded_verdicts_that_cannot_be_used_are_one_line(
+    tmp_path: Path, change: dict[str, Any], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pile, verdicts, out = (tmp_path / name for name in ("pile.jsonl", "v.jsonl", "e.json"))
+    rows = [
+        {"instance_id": "pump-1", "policy": "mill", "attempt": str(n), "score": 0.5, "verifier": "v@1"}
+        for n in range(3)
+    ]
+    attempts = [
+        {"source": "made", "scaffold": "loop", "instance_id": "pump-1", "policy": "mill", "run": str(n),
+         "messages": None, "patch": f"+{n}", "resolved": n == 1} for n in range(3)
+    ]  # fmt: skip
+    pile.write_text("".join(json.dumps(row) + "\n" for row in attempts))
+    rows[1] |= change
+    verdicts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["evaluate", str(pile), "--verdicts", str(verdicts), "--json", str(out)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert says in lines[0]
+    assert not out.exists()
+
+
+def test_a_nan_in_a_file_of_verdicts_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "v.jsonl").write_text('{"attempt_id": "a", "score": NaN}\n')
+    with pytest.raises(RecordError, match="line 1"):
+        read_verdicts(tmp_path / "v.jsonl")
+
+
 # --- the headline in words -------------------------------------------------------------------------------------------
 
 
@@ -429,7 +565,7 @@ def test_a_verifier_not_shown_to_is_said_not_to_be(rows: list[Row], why: str) ->
     found = report(rows, resamples=200)
     assert not found.beats_chance
     assert why in found.headline
-    assert found.headline.endswith("Not shown to be fit for best-of-N within one policy or as an RL reward.")
+    assert found.headline.endswith("Not shown to be fit for best-of-N within one policy: do not use as an RL reward.")
 
 
 # --- an independent implementation -----------------------------------------------------------------------------------

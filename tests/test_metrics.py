@@ -4,11 +4,10 @@ import math
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from swe_rm import metrics
 
@@ -156,18 +155,113 @@ def test_the_last_bin_holds_one_and_every_bin_its_lower_edge() -> None:
     assert metrics.bin_of(np.array(edges)).tolist() == [min(9, math.floor(10 * edge)) for edge in edges]
 
 
+def slow_mass_bins(scores: list[float]) -> list[int]:
+    """Ten bins of equal mass: each score's mid-rank among all, as a share of them."""
+    n = len(scores)
+    return [math.floor(10 * (sum(o < s for o in scores) + sum(o == s for o in scores) / 2) / n) for s in scores]
+
+
+@given(attempts)
+def test_bins_of_equal_mass_keep_ties_together(rows: Attempts) -> None:
+    scores, resolved, _ = arrays(rows)
+    bins = slow_mass_bins(scores.tolist())
+    assert metrics.mass_bin_of(scores).tolist() == bins
+    error = sum(
+        abs(sum(s - y for (s, y, _), mine in zip(rows, bins, strict=True) if mine == number)) for number in range(10)
+    )
+    found = metrics.calibration_error(scores, resolved, metrics.mass_bin_of(scores))
+    assert found == pytest.approx(error / len(rows), abs=1e-12)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans(), st.just(0)), min_size=1, max_size=40))
+def test_the_parts_of_the_brier_loss_add_up_and_are_murphys(rows: Attempts) -> None:
+    scores, resolved, _ = arrays(rows)
+    parts = metrics.brier_parts(scores, resolved)
+    assert parts
+    whole = parts["reliability"] - parts["resolution"] + parts["uncertainty"] + parts["within_bins"]
+    assert whole == pytest.approx(metrics.brier_loss(scores, resolved), abs=1e-12)
+    base, n = sum(y for _, y, _ in rows) / len(rows), len(rows)
+    reliability = resolution = 0.0
+    for number in range(10):
+        inside = [(s, y) for s, y, _ in rows if min(9, math.floor(10 * s)) == number]
+        if inside:
+            mean, rate = (sum(values) / len(inside) for values in zip(*inside, strict=True))
+            reliability += len(inside) / n * (mean - rate) ** 2
+            resolution += len(inside) / n * (rate - base) ** 2
+    assert parts["reliability"] == pytest.approx(reliability, abs=1e-12)
+    assert parts["resolution"] == pytest.approx(resolution, abs=1e-12)
+    assert parts["uncertainty"] == pytest.approx(base * (1 - base), abs=1e-12)
+
+
+def test_scores_that_do_not_differ_inside_a_bin_leave_nothing_within_bins() -> None:
+    scores, resolved = np.repeat([0.05, 0.35, 0.95], 4), np.tile([True, False, True, True], 3)
+    parts = metrics.brier_parts(scores, resolved)
+    assert parts
+    assert parts["within_bins"] == pytest.approx(0, abs=1e-15)
+
+
 def test_the_noise_floor_is_the_mean_absolute_deviation_of_a_binomial() -> None:
     n = 60
     exact = sum(math.comb(n, hits) / 2**n * abs(hits - n / 2) for hits in range(n + 1)) / n
-    assert metrics.ece_noise_floor(np.full(n, 0.5), n_draws=4000) == pytest.approx(exact, rel=0.05)
-    assert metrics.ece_noise_floor(np.array([0.0, 1.0, 1.0])) == 0
+    assert metrics.noise_floors(np.full(n, 0.5), n_draws=4000) == pytest.approx((exact, exact), rel=0.05)
+    assert metrics.noise_floors(np.array([0.0, 1.0, 1.0])) == (0, 0)
 
 
-def test_the_noise_floor_is_the_mean_ece_of_drawn_outcomes() -> None:
+def test_the_noise_floors_are_the_mean_ece_of_drawn_outcomes() -> None:
     scores = np.random.default_rng(5).random(80)
     rng = np.random.default_rng(6)
-    drawn = [slow_ece([(s, rng.random() < s, 0) for s in scores.tolist()]) for _ in range(3000)]
-    assert metrics.ece_noise_floor(scores, n_draws=3000) == pytest.approx(np.mean(drawn), rel=0.05)
+    width = mass = 0.0
+    for _ in range(3000):
+        drawn = rng.random(80) < scores
+        width += metrics.calibration_error(scores, drawn) or 0
+        mass += metrics.calibration_error(scores, drawn, metrics.mass_bin_of(scores)) or 0
+    assert metrics.noise_floors(scores, n_draws=3000) == pytest.approx((width / 3000, mass / 3000), rel=0.05)
+
+
+@given(attempts)
+def test_average_precision_is_that_of_sklearn(rows: Attempts) -> None:
+    scores, resolved, _ = arrays(rows)
+    found = metrics.average_precision_score(scores, resolved)
+    expected = average_precision_score(resolved, scores) if resolved.any() else None
+    assert found == (expected if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+@given(attempts, st.integers(0, 13))
+def test_the_slopes_of_the_average_precision_are_its_derivative(rows: Attempts, place: int) -> None:
+    scores, resolved, _ = arrays(rows)
+    place %= len(rows)
+    slopes = metrics.average_precision_slopes(scores, resolved)
+    if not resolved.any():
+        assert np.isnan(slopes).all()
+        return
+    step = 1e-6
+    ends = []
+    for sign in (-1, 1):
+        weights = np.ones(len(rows))
+        weights[place] += sign * step
+        ends.append(average_precision_score(resolved, scores, sample_weight=weights))
+    assert slopes[place] == pytest.approx((ends[1] - ends[0]) / (2 * step), abs=1e-6)
+
+
+@given(attempts)
+def test_rejection_is_the_mean_over_all_orders_of_the_tied(rows: Attempts) -> None:
+    scores, resolved, _ = arrays(rows)
+    found = metrics.rejection_curve(scores, resolved.astype(np.float64))
+    for m in range(1, len(rows) + 1):
+        border = sorted(scores, reverse=True)[m - 1]
+        above, tied = resolved[scores > border], resolved[scores == border]
+        expected = (above.sum() + (m - len(above)) * tied.mean()) / m
+        assert found[m - 1] == pytest.approx(expected, abs=1e-12)
+
+
+@given(attempts)
+def test_the_top_outcome_is_rm_at_all(rows: Attempts) -> None:
+    scores, resolved, groups = arrays(rows)
+    found = metrics.top_outcome(scores, resolved, groups, 4)
+    for group in range(4):
+        mine = groups == group
+        expected = slow_rm(scores[mine].tolist(), resolved[mine].tolist(), int(mine.sum())) if mine.any() else np.nan
+        np.testing.assert_allclose(found[group], expected, atol=1e-12)
 
 
 def test_without_attempts_every_figure_is_undefined_and_none_is_zero() -> None:
@@ -176,75 +270,9 @@ def test_without_attempts_every_figure_is_undefined_and_none_is_zero() -> None:
     assert metrics.pair_accuracy_score(none, flags, ids) is None
     assert metrics.calibration_error(none, flags) is None
     assert metrics.brier_loss(none, flags) is None
-    assert metrics.ece_noise_floor(none) is None
+    assert metrics.noise_floors(none) is None
+    assert metrics.average_precision_score(none, flags) is None
+    assert metrics.brier_parts(none, flags) is None
+    assert metrics.mass_bin_of(none).tolist() == metrics.rejection_curve(none, none).tolist() == []
     assert metrics.ratio(none, none) is None
     assert metrics.by_group(none, flags, ids, 0)[0].shape == (0, 0)
-
-
-# --- resampling ------------------------------------------------------------------------------------------------------
-
-
-def spelled_out(rows: Attempts, drawn: npt.NDArray[np.float64]) -> Attempts:
-    """The attempts of a resample: those of each task as often as it was drawn."""
-    return [row for row in rows for _ in range(int(drawn[row[2]]))]
-
-
-@given(attempts, st.integers(0, 99))
-def test_resampled_figures_are_those_of_the_resample_spelled_out(rows: Attempts, seed: int) -> None:
-    scores, resolved, tasks = arrays(rows)
-    weights = metrics.resample_weights(4, 6, seed)
-    sizes = metrics.sum_by(tasks, 4)
-    auc = metrics.auc_resampled(scores, resolved, tasks, weights)
-    ece = metrics.ece_resampled(metrics.bin_gaps(scores, resolved, tasks, 4), sizes, weights)
-    rate = metrics.ratio_resampled(metrics.sum_by(tasks, 4, resolved), sizes, weights)
-    for index, drawn in enumerate(weights):
-        resample = spelled_out(rows, drawn)
-        won, pairs = slow_pairs(resample)
-        np.testing.assert_allclose(auc[index], won / pairs if pairs else np.nan, atol=1e-12)
-        np.testing.assert_allclose(ece[index], slow_ece(resample) if resample else np.nan, atol=1e-12)
-        expected = sum(y for _, y, _ in resample) / len(resample) if resample else np.nan
-        np.testing.assert_allclose(rate[index], expected, atol=1e-12)
-
-
-@given(attempts)
-def test_both_ways_of_counting_wins_agree(rows: Attempts) -> None:
-    scores, resolved, tasks = arrays(rows)
-    weights = metrics.resample_weights(4, 50, 1)
-    by_matrix = metrics._wins_by_matrix(scores, resolved, tasks, weights)
-    np.testing.assert_allclose(by_matrix, metrics._wins_by_sorting(scores, resolved, tasks, weights), atol=1e-9)
-
-
-def test_a_pool_of_very_many_tasks_is_resampled_without_a_matrix() -> None:
-    rng = np.random.default_rng(2)
-    scores, resolved, tasks = rng.random(400).round(1), rng.random(400) < 0.5, np.arange(400)
-    weights = metrics.resample_weights(400, 5, 0)
-    found = metrics.auc_resampled(scores, resolved, tasks, weights)
-    rows = list(zip(scores.tolist(), resolved.tolist(), tasks.tolist(), strict=True))
-    for index, drawn in enumerate(weights):
-        won, pairs = slow_pairs(spelled_out(rows, drawn))
-        assert found[index] == pytest.approx(won / pairs)
-
-
-def test_weights_are_draws_with_replacement_and_seeded() -> None:
-    weights = metrics.resample_weights(30, 200, 7)
-    assert (weights.sum(axis=1) == 30).all()
-    assert weights.mean() == 1
-    assert weights.var() == pytest.approx(29 / 30, rel=0.1)
-    np.testing.assert_array_equal(weights, metrics.resample_weights(30, 200, 7))
-    assert (weights != metrics.resample_weights(30, 200, 8)).any()
-    assert metrics.resample_weights(0, 3, 0).shape == (3, 0)
-
-
-def test_weighted_means_pass_over_what_is_undefined() -> None:
-    values = np.array([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]])
-    found = metrics.weighted_mean(values, np.array([[1.0, 5.0, 3.0], [1.0, 1.0, 1.0]]))
-    np.testing.assert_array_equal(found, [2.5, np.nan])
-
-
-def test_an_interval_needs_two_clusters_and_mostly_defined_resamples() -> None:
-    resampled = np.linspace(0, 1, 101)
-    assert metrics.interval(resampled, 2) == pytest.approx((0.025, 0.975))
-    assert metrics.interval(resampled, 1) is None
-    assert metrics.interval(np.append(resampled, np.full(100, np.nan)), 9) == pytest.approx((0.025, 0.975))
-    assert metrics.interval(np.append(resampled, np.full(102, np.nan)), 9) is None
-    assert metrics.interval(np.array([]), 9) is None

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from swe_rm.compare import compare as compare
     from swe_rm.evaluate import evaluate as evaluate
     from swe_rm.scoring import score as score
     from swe_rm.sources import open_pile as open_pile
@@ -23,6 +24,7 @@ _PUBLIC = {
     "Outcome": "swe_rm.trajectory",
     "Trajectory": "swe_rm.trajectory",
     "Verdict": "swe_rm.verdict",
+    "compare": "swe_rm.compare",
     "evaluate": "swe_rm.evaluate",
     "load_verifier": "swe_rm.verifiers",
     "open_pile": "swe_rm.sources",

@@ -7,7 +7,7 @@ same; 1 nothing could be done.
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from swe_rm.harness import Settings
     from swe_rm.label_table import Lean
     from swe_rm.labels import Entry
+    from swe_rm.scored import Gathering, Scored
     from swe_rm.scoring import Scorer
+    from swe_rm.selection import Executed, Group, Rule, Selection
     from swe_rm.sources import Pile
     from swe_rm.trajectory import Labelled
     from swe_rm.verdict import Verdict, Verifier
+    from swe_rm.verifiers.recorded import Named
 
 app = typer.Typer(
     name="swe-rm",
@@ -69,8 +72,26 @@ def rank(
     top: Annotated[int | None, typer.Option(min=1, help="Show only the best N of each task.")] = None,
     why: Annotated[bool, typer.Option("--why", help="Say what the verifier's score is made of.")] = False,
     min_confidence: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Abstain from a task whose best score is below.")
+        float | None, typer.Option(min=0, max=1, metavar="P", help="Abstain from a task whose pick's score is below.")
     ] = None,
+    max_wrong: Annotated[
+        float | None,
+        typer.Option(metavar="A", help="Choose that threshold so that at most A of the accepted picks are wrong."),
+    ] = None,
+    known: Annotated[
+        list[Path], typer.Option(metavar="PATH", help="Attempts of known outcome at other tasks, to choose it on.")
+    ] = [],  # noqa: B006
+    assurance: Annotated[float, typer.Option(help="Probability with which --max-wrong holds.")] = 0.9,
+    rule: Annotated[
+        list[str],
+        typer.Option(
+            help="score, tests, hybrid, vote, majority, tournament, weighted:score=0.5,generated=0.5, all ... "
+            "Several give a row each; the first one ranks."
+        ),
+    ] = [],  # noqa: B006
+    tests: Annotated[
+        list[Path], typer.Option(metavar="FILE", help="What tests said of the attempts: rows of counts, or reports.")
+    ] = [],  # noqa: B006
     dtype: DType = None,
     device_map: DeviceMap = None,
     experts: Experts = None,
@@ -79,21 +100,35 @@ def rank(
 ) -> int:
     """Rank each task's attempts, best first."""
     from swe_rm import terminal
-    from swe_rm.verdict import rank as ranked
 
+    if (max_wrong is None) != (not known) or (known and min_confidence is not None):
+        raise SweRmError("--max-wrong and --known come together, and without --min-confidence")
     _document(json)
     pile, attempts = _read(paths, labels)
-    judge = _load(verifier, attempts, dtype=dtype, device_map=device_map, experts=experts)
+    known_pile, others = _read(known, labels) if known else (None, [])
+    executed = _executed(rule, tests, [*attempts, *others])
+    judge = _load(verifier, [*attempts, *others], dtype=dtype, device_map=device_map, experts=experts)
     verdicts, failed = _score(attempts, judge)
     by_id = {item.trajectory.attempt_id: item for item in attempts if item.trajectory.attempt_id in verdicts}
-    rankings = [terminal.shown(r, top) for r in ranked([item.trajectory for item in by_id.values()], verdicts)]
-    reasons = terminal.reasons(rankings, by_id, judge, verdicts) if why else {}
-    _write_json(json, terminal.ranking_json(rankings, min_confidence))
+    groups, rules = _choices(by_id, verdicts, rule or (["all"] if tests else ["score"]), executed)
+    if max_wrong is not None and groups:
+        min_confidence = _threshold(others, judge, groups, rules[0].name, executed, max_wrong, assurance)
+    rankings = [rules[0].ranking(group) for group in groups]
+    reasons = terminal.reasons([terminal.shown(r, top) for r in rankings], by_id, judge, verdicts) if why else {}
+    selection = _selection(groups, rules, by_id, rule or tests)
+    document = terminal.ranking_json(rankings, min_confidence, top)
+    _write_json(json, document | ({"selection": selection.to_json()} if selection else {}))
     console = _console(json)
-    console.print(f"ranked by {judge.name}", markup=False, highlight=False, soft_wrap=True)
-    for line in terminal.ranking_lines(rankings, by_id, reasons, min_confidence):
+    by = "" if not rule else f", rule {rules[0].name}"
+    console.print(f"ranked by {judge.name}{by}", markup=False, highlight=False, soft_wrap=True)
+    for line in terminal.ranking_lines(rankings, by_id, reasons, min_confidence, top):
         console.print(line, soft_wrap=True)
-    return _code(len(verdicts), _complain(pile) + failed)
+    if selection:
+        from swe_rm.selection_report import print_selection
+
+        print_selection(selection, console)
+    refused = sum(_complain(one) for one in (pile, known_pile) if one)
+    return _code(len(verdicts), refused + failed)
 
 
 @app.command()
@@ -141,6 +176,17 @@ def evaluate(
         Literal["exact", "family"], typer.Option(help="family: drop a policy's trailing [configuration].")
     ] = "exact",
     k_max: Annotated[int | None, typer.Option(min=1, help="Keep only tasks with at least K attempts.")] = None,
+    unscored: Annotated[
+        Literal["drop", "lowest", "mean"], typer.Option(help="How attempts without a verdict count; it moves RM@K.")
+    ] = "drop",
+    price_per_hour: Annotated[
+        float | None, typer.Option(metavar="PRICE", help="Of the machine that judges: says what verdicts cost.")
+    ] = None,
+    trained_on: Annotated[
+        list[Path],
+        typer.Option(metavar="PATH", help="What it was trained on: its checkpoint, mix, attempts, or ids in a .txt."),
+    ] = [],  # noqa: B006
+    resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks that the intervals rest on.")] = 10_000,
     dtype: DType = None,
     device_map: DeviceMap = None,
     experts: Experts = None,
@@ -150,27 +196,119 @@ def evaluate(
 ) -> int:
     """Measure a verifier against what the tests said, with controls beside it."""
     from swe_rm import report
-    from swe_rm.evaluate import evaluate as measure
+    from swe_rm.evaluate import measure
     from swe_rm.terminal import Progress
 
     if verifier and verdicts:
         raise SweRmError("--verifier and --verdicts exclude each other")
     _page(html)
     _document(json)
-    pile, attempts = _read(paths, labels)
+    seen = _seen(trained_on, None if verdicts else verifier or "default", paths)
+    failed = 0
     if verdicts:
-        answers, failed = _recorded(verdicts, attempts), 0
+        pile, gathered = _gathered(paths, labels)
+        scored = gathered.scored(_recorded(verdicts, gathered.named))
     else:
-        judge = _load(verifier or "default", attempts, dtype=dtype, device_map=device_map, experts=experts)
-        answers, failed = _score(attempts, judge)
+        models = {"dtype": dtype, "device_map": device_map, "experts": experts}
+        pile, scored, failed = _judged(paths, labels, verifier or "default", models)
     with Progress("measuring"):
-        found = measure(attempts, answers, policy=policy, k_max=k_max)
+        found = measure(
+            scored, policy=policy, k_max=k_max, unscored=unscored, price_per_hour=price_per_hour, trained_on=seen,
+            resamples=resamples,
+        )  # fmt: skip
     if html:
         report.write_html(found, html)
-    _write_json(json, found.to_json())
+    _write_json(json, report.document(found))
     report.print_report(found, _console(json))
     _lines(found.warnings)
     return _code(found.metrics.n_attempts, _complain(pile) + failed)
+
+
+@app.command()
+def compare(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="What evaluate --json wrote; with --attempts, what score wrote too."),
+    ],
+    attempts: Annotated[
+        list[Path], typer.Option(metavar="PATH", help="The attempts that files of verdicts are about.")
+    ] = [],  # noqa: B006
+    policy: Annotated[
+        Literal["exact", "family"], typer.Option(help="As for evaluate; for files of verdicts.")
+    ] = "exact",
+    resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks that the intervals rest on.")] = 10_000,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+    json: JsonFile = None,
+) -> int:
+    """Compare verifiers on the attempts they all judged, with intervals on their differences."""
+    from swe_rm.compare import compare as contest
+    from swe_rm.compare import entry_of, read_evaluation
+    from swe_rm.comparison_report import print_comparison
+    from swe_rm.terminal import Progress
+
+    _document(json)
+    refused = 0
+    if attempts:
+        pile, gathered = _gathered(attempts, labels, lengths=False)
+        refused = _complain(pile)
+    entries = []
+    for file in files:
+        if attempts and ".jsonl" in file.suffixes:
+            entries.append(entry_of(gathered.scored(_recorded(file, gathered.named)), policy))
+        else:
+            entries.append(read_evaluation(file))
+    with Progress("comparing"):
+        found = contest(entries, resamples=resamples)
+    _write_json(json, found.to_json())
+    print_comparison(found, _console(json))
+    return _code(len(entries), refused)
+
+
+@app.command()
+def attack(
+    paths: Paths,
+    verifier: VerifierName = "default",
+    threshold: Annotated[float, typer.Option(min=0, max=1, metavar="P", help="Above it an attempt is accepted.")] = 0.5,
+    best_of: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Rewritings the search tries of each attempt; 0 for no search.")
+    ] = 64,
+    family: Annotated[list[str], typer.Option(metavar="NAME", help="Only this way of rewriting; repeatable.")] = [],  # noqa: B006
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Only so many of the attempts, drawn by --seed.")
+    ] = None,
+    seed: Annotated[int, typer.Option()] = 0,
+    dtype: DType = None,
+    device_map: DeviceMap = None,
+    experts: Experts = None,
+    labels: Labels = [],  # noqa: B006  # typer copies it
+    json: JsonFile = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.jsonl", help="Write the rewritten attempts, to train against.")
+    ] = None,
+) -> int:
+    """Rewrite attempts without touching their patches, and show what that does to their scores."""
+    from swe_rm.attack import attack as run
+    from swe_rm.attack import drawn
+    from swe_rm.attack.writing import writer
+    from swe_rm.attack_report import print_attack
+    from swe_rm.scoring import Unscored
+    from swe_rm.terminal import Progress
+
+    _document(json)
+    if out:
+        _new(out)
+    pile, attempts = _read(paths, labels)
+    chosen = drawn(attempts, sample, seed)
+    judge = _load(verifier, attempts, dtype=dtype, device_map=device_map, experts=experts)
+    failures: list[Unscored] = []
+    with writer(out) as write, Progress("rewriting", len(chosen)) as progress:
+        found = run(
+            chosen, judge, threshold=threshold, best_of=best_of, families=family, seed=seed,
+            unscored=failures.append, written=write, progress=progress.advance,
+        )  # fmt: skip
+    _write_json(json, found.to_json())
+    print_attack(found, _console(json))
+    return _code(found.n_attempts, _complain(pile) + _lines(failures))
 
 
 @app.command()
@@ -213,7 +351,8 @@ def calibrate(
     _new(out)
     pile, attempts = _read(paths, labels)
     judge = _load(verifier, attempts)
-    answers, failed = (_recorded(verdicts, attempts), 0) if verdicts else _score(attempts, judge)
+    trajectories = [item.trajectory for item in attempts]
+    answers, failed = (_recorded(verdicts, trajectories), 0) if verdicts else _score(attempts, judge)
     calibration = calibrated.fitted(absolute_spec(verifier), judge.name, method, attempts, answers)
     calibrated.save(out, calibration)
     typer.echo(
@@ -541,6 +680,62 @@ def _score(attempts: Sequence["Labelled"], verifier: "Verifier") -> tuple[dict[s
     return verdicts, _lines(failures)
 
 
+def _executed(rule: Sequence[str], tests: Sequence[Path], attempts: Sequence["Labelled"]) -> "Mapping[str, Executed]":
+    """What tests said of the attempts; rules and files that cannot be used are found out before the work."""
+    from swe_rm.selection import check_rules, read_tests
+
+    check_rules(rule)
+    tested = read_tests(tests, [item.trajectory for item in attempts])
+    if tested.strays:
+        _say(f"{tested.strays} of the test results are about attempts that are not here")
+    return tested.by_attempt
+
+
+def _choices(
+    by_id: "Mapping[str, Labelled]",
+    verdicts: "Mapping[str, Verdict]",
+    rule: Sequence[str],
+    executed: "Mapping[str, Executed]",
+) -> "tuple[list[Group], list[Rule]]":
+    """The candidates of each task and the rules to choose among them by; the first rule ranks."""
+    from swe_rm.selection import chosen, groups
+
+    found = groups([item.trajectory for item in by_id.values()], verdicts, executed)
+    return found, chosen(rule, found)
+
+
+def _selection(
+    groups: "Sequence[Group]", rules: "Sequence[Rule]", by_id: "Mapping[str, Labelled]", asked: Sequence[Any]
+) -> "Selection | None":
+    """What the rules' picks are worth; None where nobody asked for rules, or no outcomes are known."""
+    from swe_rm.selection import expected
+
+    return expected(groups, rules, {id_: item.outcome for id_, item in by_id.items()}) if asked else None
+
+
+def _threshold(
+    others: Sequence["Labelled"],
+    judge: "Verifier",
+    groups: "Sequence[Group]",
+    rule: str,
+    executed: "Mapping[str, Executed]",
+    max_wrong: float,
+    assurance: float,
+) -> float:
+    """The threshold that known attempts at other tasks vouch for; it is told on stderr."""
+    from swe_rm.abstention import choose_threshold, known_picks
+
+    by_id = {item.trajectory.attempt_id: item for item in others}
+    verdicts, _ = _score(others, judge)
+    known, (first, *_) = _choices({id_: by_id[id_] for id_ in verdicts}, verdicts, [rule], executed)
+    if shared := {group.instance_id for group in known} & {group.instance_id for group in groups}:
+        raise SweRmError(f"--known has {len(shared)} of the tasks to rank, e.g. {min(shared)}: it must have others")
+    picks = known_picks(known, first, {id_: item.outcome for id_, item in by_id.items()})
+    found = choose_threshold(picks, max_wrong, assurance)
+    _say(str(found))
+    return found.threshold
+
+
 def _tested(attempts: list["Lean"], settings: "Settings", everything: bool) -> tuple[list["Lean"], int]:
     """The attempts as the harness labels them, and how many of its runs failed; each is a line on stderr."""
     from swe_rm import harness
@@ -563,10 +758,52 @@ def _tested(attempts: list["Lean"], settings: "Settings", everything: bool) -> t
     return labelled, _lines(failures)
 
 
-def _recorded(file: Path, attempts: Sequence["Labelled"]) -> dict[str, "Verdict"]:
+def _recorded(file: Path, attempts: Sequence["Named"]) -> dict[str, "Verdict"]:
     from swe_rm.verifiers.recorded import join, read_verdicts
 
-    return join(read_verdicts(file), [item.trajectory for item in attempts])
+    return join(read_verdicts(file), attempts)
+
+
+def _seen(trained_on: Sequence[Path], verifier: str | None, paths: Sequence[Path]) -> frozenset[str]:
+    """Tasks the verifier is known to have been trained on; None is a file of verdicts, which has no card."""
+    from swe_rm.trained_on import told_by_card, trained_tasks
+
+    return trained_tasks(trained_on) | (frozenset() if verifier is None else told_by_card(verifier, paths))
+
+
+def _gathered(paths: Sequence[Path], labels: Sequence[Path], *, lengths: bool = True) -> tuple["Pile", "Gathering"]:
+    """What measuring needs of a pile's attempts; their logs do not stay in memory."""
+    from swe_rm.scored import Gathering
+    from swe_rm.sources import open_pile
+    from swe_rm.terminal import Progress
+
+    pile, gathered = open_pile(paths, labels=labels), Gathering(lengths=lengths)
+    with Progress("reading") as progress:
+        for item in progress.over(pile.attempts()):
+            gathered.add(item)
+    return pile, gathered
+
+
+def _judged(
+    paths: Sequence[Path], labels: Sequence[Path], spec: str, models: dict[str, str | None]
+) -> tuple["Pile", "Scored", int]:
+    """A pile's attempts with a verifier's verdicts, and how many got none; each of those is a line on stderr.
+
+    All logs are in memory only where the verifier must see the whole pile first.
+    """
+    from swe_rm.scored import judged
+    from swe_rm.scoring import Unscored
+    from swe_rm.sources import open_pile
+    from swe_rm.terminal import Progress
+    from swe_rm.verifiers import needs_pool
+
+    pile, pool = _read(paths, labels) if needs_pool(spec) else (open_pile(paths, labels=labels), None)
+    judge = _load(spec, pool, **models)
+    failures: list[Unscored] = []
+    with Progress("scoring") as progress:
+        attempts = pile.attempts() if pool is None else pool
+        scored = judged(attempts, judge, unscored=failures.append, progress=progress.advance)
+    return pile, scored, _lines(failures)
 
 
 def _complain(pile: "Pile") -> int:
@@ -618,7 +855,7 @@ def _document(file: Path | None) -> None:
     """Find out that a --json file can be written and is no file of attempts the user meant to read."""
     _writable(file)
     if file != STDOUT:
-        _ours(file, rb'\{\s*"(?:tasks|verifier|labels|n_attempts)"', "JSON")
+        _ours(file, rb'\{\s*"(?:tasks|verifiers?|labels|n_attempts)"', "JSON")
 
 
 def _page(file: Path | None) -> None:

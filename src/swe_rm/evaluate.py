@@ -1,18 +1,29 @@
 """Verdicts against outcomes: one Report with figures, intervals, slices, and the controls beside them."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from swe_rm import metrics
-from swe_rm.errors import SweRmError, VerifierError
-from swe_rm.figures import Figures, Interval, Metrics, Pool, pool_of
+from swe_rm.cost import Cost, Money, cost_of, money_of
+from swe_rm.errors import SweRmError
+from swe_rm.figures import Figures, Interval, Measured, Metrics, Pool, pool_of
 from swe_rm.metrics import Flags, Floats
+from swe_rm.pitfalls import Explained, Pitfall, Seen, explained, pitfalls
+from swe_rm.priors import Known, Rates
+from swe_rm.readiness import GroupFigures, Readiness
+from swe_rm.rejection import Rejection, rejection
+from swe_rm.resampling import Resampled, interval, resample
+from swe_rm.scored import Scored
+from swe_rm.slices import Mistake, Slice, mistakes, slices
 from swe_rm.trajectory import Labelled, Noun, Outcome
-from swe_rm.verdict import Ranking, Verdict, by_id, rank
-from swe_rm.verifiers.controls import PolicyName, controls
+from swe_rm.unscored import Unscored, UnscoredRule, counted, filled
+from swe_rm.verdict import Ranking, Verdict, by_id, ranked
+from swe_rm.verifiers.controls import CONTROL_NAMES, PolicyName
+
+RESAMPLES = 10_000
+"""Draws of tasks that an interval rests on."""
 
 MIN_PAIRS = 30
 """With fewer pairs the headline is called too few to tell: their share alone moves by 0.09 (one standard error)."""
@@ -20,18 +31,11 @@ MIN_PAIRS = 30
 MIN_TASKS = 10
 """With fewer tasks carrying those pairs a bootstrap by task gives an interval that is too narrow to trust."""
 
+MAX_RANKED = 500
+"""Tasks whose rankings a report keeps."""
+
 _RANKING_ONLY = frozenset({"shortest"})
-"""Controls whose scores order attempts but are no probabilities: no ECE, no Brier loss."""
-
-
-class Slice(Noun):
-    """The figures of one part of the pool."""
-
-    n: int
-    base_rate: float
-    auc: float | None
-    ece: float | None
-    mean_score: float
+"""Controls whose scores order attempts but are no probabilities: no calibration error, no Brier loss."""
 
 
 class Bin(Noun):
@@ -42,15 +46,8 @@ class Bin(Noun):
     mean_score: float | None
 
 
-class Cost(Noun):
-    """What the verdicts cost together; None where no verdict says."""
-
-    prompt_tokens: int | None
-    seconds: float | None
-
-
 class Report(Noun):
-    """What `evaluate` found. attempts given = n_attempts + n_unscored + n_unknown + n_below_k."""
+    """What `evaluate` found. attempts given = n_attempts + n_unscored - unscored.n_counted + n_unknown + n_below_k."""
 
     metrics: Metrics
     policy: PolicyName
@@ -61,28 +58,42 @@ class Report(Noun):
     """Attempts with a verdict whose outcome is unknown."""
     n_below_k: int
     """Attempts at tasks that `k_max` left out."""
+    unscored: Unscored
+    """How attempts without a verdict count, and what the other rules would give."""
     cost: Cost
+    money: Money | None
     intervals: dict[str, Interval | None]
     """95% intervals, bootstrap by task, by metric; curves as `rm_at_k.4`.
 
-    Resamples repeat attempts, which makes ECE look worse than it is: its interval errs to the high side.
+    Resamples repeat attempts, which makes ECE look worse than it is: its intervals are reflected for that.
     """
     slices: dict[str, dict[str, Slice]]
-    """policy, repo, source, scaffold -> its values -> figures."""
+    """policy, repo, source, scaffold, length, cut, difficulty -> its values -> figures."""
     controls: dict[str, Metrics]
+    explained: dict[str, Explained]
+    """policy, task, policy_and_task, length -> what of the AUC is left among attempts that share it."""
+    readiness: Readiness
+    rejection: Rejection | None
+    mistakes: tuple[Mistake, ...]
+    """The most confident wrong verdicts."""
+    pitfalls: tuple[Pitfall, ...]
     n_cells_at_k: dict[int, int]
     """K -> (task, policy) groups with at least K attempts: what the same-policy curves rest on."""
     n_tasks_same_policy: int
     """Tasks that carry the pairs of `auc_same_policy_task`."""
     bins: tuple[Bin, ...]
     rankings: tuple[Ranking, ...]
-    """Every task with a verdict, its attempts of unknown outcome among them."""
+    """Tasks with a verdict, their attempts of unknown outcome among them: the first `MAX_RANKED` of them."""
+    n_ranked: int
+    """Tasks with a verdict."""
     outcomes: dict[str, Outcome]
     """The outcomes of the ranked attempts, by attempt id."""
     ece_noise_floor: float | None
     """The ECE that a perfectly calibrated verifier shows with these scores."""
+    ece_mass_noise_floor: float | None
     warnings: tuple[str, ...]
     """One line each: what was left out, what is undefined and why."""
+    measured: Measured
 
     @property
     def beats_chance(self) -> bool:
@@ -113,67 +124,106 @@ class Report(Noun):
         return f"{said} ({self._doubt}). {_NOT_SHOWN}"
 
     def to_json(self) -> dict[str, Any]:
-        """Exactly the keys of `evaluate --json`."""
-        mine = self.model_dump(mode="json", include={"n_unscored", "cost", "intervals", "slices"})
+        """The document of `evaluate --json`: the contract's keys first, then what else is known."""
+        mine = self.model_dump(mode="json", include=_CONTRACT)
+        more = self.model_dump(mode="json", include=_MORE)
         return {
             **self.metrics.to_json(),
             **mine,
             "controls": {name: control.to_json() for name, control in self.controls.items()},
+            "headline": self.headline,
+            "beats_chance": self.beats_chance,
+            **more,
         }
 
 
-_NOT_SHOWN = "Not shown to be fit for best-of-N within one policy or as an RL reward."
+_CONTRACT = {"n_unscored", "cost", "intervals", "slices"}
+_MORE = {
+    "policy", "n_unknown", "n_below_k", "unscored", "money", "explained", "readiness", "rejection", "mistakes",
+    "pitfalls", "n_cells_at_k", "ece_noise_floor", "ece_mass_noise_floor", "warnings", "measured",
+}  # fmt: skip
+_NOT_SHOWN = "Not shown to be fit for best-of-N within one policy: do not use as an RL reward."
+
+
+class Options(TypedDict, total=False):
+    """What `evaluate` and `measure` can be told."""
+
+    policy: PolicyName
+    k_max: int | None
+    resamples: int
+    seed: int
+    unscored: UnscoredRule
+    price_per_hour: float | None
+    trained_on: frozenset[str]
 
 
 def evaluate(
     labelled: Sequence[Labelled],
     verdicts: Mapping[str, Verdict] | Sequence[Verdict],
     *,
-    policy: PolicyName = "exact",
-    k_max: int | None = None,
-    resamples: int = 1000,
-    seed: int = 0,
     with_controls: bool = True,
+    **options: Unpack[Options],
 ) -> Report:
-    """Measure verdicts against outcomes, with intervals, slices and controls.
+    """Measure verdicts against outcomes, with intervals, slices, controls and pitfalls; options are those of `measure`.
 
     `with_controls=False` leaves the controls out, which render every attempt: for many verifiers on one large pool.
+    Raises SweRmError when one attempt is given twice, VerifierError when verdicts are given twice, about attempts not
+    given, by two verifiers, or with a score that is none.
+    """
+    scored = Scored.of(labelled, _by_attempt(labelled, verdicts), lengths=with_controls)
+    return measure(scored, with_controls=with_controls, **options)
+
+
+def measure(
+    scored: Scored,
+    *,
+    policy: PolicyName = "exact",
+    k_max: int | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    with_controls: bool = True,
+    unscored: UnscoredRule = "drop",
+    price_per_hour: float | None = None,
+    trained_on: frozenset[str] = frozenset(),
+) -> Report:
+    """`evaluate` of attempts whose logs need not be in memory.
 
     `policy="family"` takes the configurations of a policy as one policy. `k_max` keeps only tasks with at least that
-    many measured attempts and ends the curves there. Attempts without a verdict or of unknown outcome are left out of
-    every figure and counted. Raises SweRmError when one attempt is given twice, VerifierError when verdicts are given
-    twice, about attempts not given, or by two verifiers.
+    many measured attempts and ends the curves there. Attempts of unknown outcome are left out of every figure and
+    counted; `unscored` says how those without a verdict count; `trained_on` holds tasks the verifier has seen. Raises
+    SweRmError for an option that is out of range.
     """
     if k_max is not None and k_max < 1:
         raise SweRmError(f"k_max is {k_max}: it must be at least 1")
-    answers = _by_attempt(labelled, verdicts)
-    name = _author(answers)
-    scored = [item for item in labelled if item.trajectory.attempt_id in answers]
-    known = [item for item in scored if item.outcome is not Outcome.UNKNOWN]
-    kept = _with_at_least(known, k_max)
-    pool = pool_of(kept, policy)
-    scores = np.array([answers[item.trajectory.attempt_id].score for item in kept], dtype=np.float64)
-    figures = Figures(pool, scores, k_max)
-    counts = {
-        "n_unscored": len(labelled) - len(scored),
-        "n_unknown": len(scored) - len(known),
-        "n_below_k": len(known) - len(kept),
-    }
+    given = scored.in_order()
+    with_scores = filled(given, unscored)
+    kept = with_scores.measurable(k_max)
+    pool, scores = pool_of(kept, policy), kept.scores
+    figures, groups = Figures(pool, scores, k_max), GroupFigures(pool, scores)
+    drawn, drawn_groups = resample([figures.resampler(), groups.resampler()], pool.n_tasks, resamples, seed)
+    found, left = figures.metrics(scored.verifier), explained(kept, pool, scores)
+    others = _controls(kept, pool, k_max) if with_controls else {}
+    told = counted(given, with_scores, unscored, policy, k_max)
+    counts = _counts(given, with_scores, kept)
+    seen = Seen(kept, pool, scores, found, _against_random(figures, drawn), others, left, trained_on)
     return Report(
-        metrics=figures.metrics(name),
+        metrics=found,
         policy=policy,
         **counts,
-        cost=_cost(list(answers.values())),
-        intervals=figures.intervals(metrics.resample_weights(pool.n_tasks, resamples, seed)),
-        slices=_slices(kept, pool, scores),
-        controls=_controls(kept, pool, policy, k_max) if with_controls else {},
+        unscored=told,
+        cost=cost_of(given),
+        money=None if price_per_hour is None else money_of(kept, pool, scores, price_per_hour),
+        intervals=figures.intervals(drawn),
+        controls=others,
+        explained=left,
+        readiness=groups.readiness(drawn_groups),
+        pitfalls=pitfalls(seen),
         n_cells_at_k=figures.n_groups_at_k("rm_at_k_same_policy"),
-        n_tasks_same_policy=figures.n_tasks_same_policy,
-        bins=_bins(pool.resolved, scores),
-        rankings=tuple(rank([item.trajectory for item in scored], answers)),
-        outcomes={item.trajectory.attempt_id: item.outcome for item in scored},
-        ece_noise_floor=metrics.ece_noise_floor(scores, seed=seed),
-        warnings=tuple(_warnings(counts, pool)),
+        n_tasks_same_policy=figures.n_tasks_with("auc_same_policy_task"),
+        **_parts(kept, pool, scores, seed),
+        **_ranked(scored),
+        warnings=tuple(_warnings(counts, told, pool)),
+        measured=Measured.of(kept, pool, scores, policy),
     )
 
 
@@ -192,61 +242,84 @@ def _by_attempt(
     return by_id([t for id_, t in given.items() if id_ in answered], answers)
 
 
-def _author(answers: Mapping[str, Verdict]) -> str | None:
-    names = sorted({verdict.verifier for verdict in answers.values()})
-    if len(names) > 1:
-        raise VerifierError(f"verdicts of {len(names)} verifiers in one evaluation: {', '.join(names[:3])}")
-    return names[0] if names else None
+def _counts(scored: Scored, with_scores: Scored, kept: Scored) -> dict[str, int]:
+    return {
+        "n_unscored": int((~scored.has_verdict).sum()),
+        "n_unknown": int((scored.has_verdict & ~scored.is_tested).sum()),
+        "n_below_k": int((with_scores.has_verdict & with_scores.is_tested).sum()) - len(kept),
+    }
 
 
-def _with_at_least(known: Sequence[Labelled], k: int | None) -> list[Labelled]:
-    sizes = Counter(item.trajectory.task.instance_id for item in known)
-    return [item for item in known if sizes[item.trajectory.task.instance_id] >= (k or 1)]
+def _controls(kept: Scored, pool: Pool, k_max: int | None) -> dict[str, Metrics]:
+    """The figures of what knows nothing, everything, or only whose attempt it is, at which task."""
+    names = pool.policy_names[pool.policies]
+    known = [Known(*one) for one in zip(names, kept.tasks, pool.resolved.tolist(), strict=True)]
+    rates = Rates(known)
+    scores = {
+        "constant": np.full(len(kept), 0.5),
+        "shortest": 1 / (1 + kept.lengths),
+        "policy_prior": np.array([rates.policy_prior(one.policy, one.task) for one in known], dtype=np.float64),
+        "task_prior": np.array([rates.task_prior(one.policy, one.task) for one in known], dtype=np.float64),
+        "oracle": pool.resolved.astype(np.float64),
+    }
+    return {
+        key: Figures(pool, given, k_max, ranking_only=key in _RANKING_ONLY).metrics(CONTROL_NAMES[key])
+        for key, given in scores.items()
+    }
 
 
-def _controls(kept: Sequence[Labelled], pool: Pool, policy: PolicyName, k_max: int | None) -> dict[str, Metrics]:
-    trajectories = [item.trajectory for item in kept]
-    found = {}
-    for key, control in controls(kept, policy).items():
-        scores = np.array([control.score(trajectory) for trajectory in trajectories], dtype=np.float64)
-        found[key] = Figures(pool, scores, k_max, ranking_only=key in _RANKING_ONLY).metrics(control.name)
-    return found
+def _against_random(figures: Figures, drawn: Resampled) -> dict[str, Interval | None]:
+    """Intervals of RM@K minus a random pick's."""
+    return {
+        name: interval(drawn[name] - drawn[name.replace("rm_at", "random_at")], figures.n_clusters(name))
+        for name in drawn
+        if name.startswith("rm_at_k")
+    }
 
 
 # --- beside the figures ----------------------------------------------------------------------------------------------
 
-_DIMENSIONS: dict[str, Callable[[Labelled], str | None]] = {
-    "repo": lambda item: item.trajectory.task.repo,
-    "source": lambda item: item.trajectory.origin.source,
-    "scaffold": lambda item: item.trajectory.origin.scaffold,
-}
+
+class _Ranked(TypedDict):
+    rankings: tuple[Ranking, ...]
+    n_ranked: int
+    outcomes: dict[str, Outcome]
 
 
-def _slices(kept: Sequence[Labelled], pool: Pool, scores: Floats) -> dict[str, dict[str, Slice]]:
-    named = {"policy": list(pool.policy_names)}
-    named |= {dimension: [value(item) or "unknown" for item in kept] for dimension, value in _DIMENSIONS.items()}
+def _ranked(scored: Scored) -> _Ranked:
+    """The rankings of the first tasks with a verdict."""
+    judged = scored[scored.has_verdict]
+    tasks = list(dict.fromkeys(judged.tasks))
+    first = set(tasks[:MAX_RANKED])
+    shown = judged if len(tasks) <= MAX_RANKED else judged[np.array([task in first for task in judged.tasks])]
+    rows = zip(shown.tasks, shown.scores.tolist(), shown.policies, shown.attempts, shown.attempt_ids, strict=True)
     return {
-        dimension: {name: _slice(scores[part], pool.resolved[part]) for name, part in _parts(names).items()}
-        for dimension, names in named.items()
+        "rankings": tuple(ranked(rows)),
+        "n_ranked": len(tasks),
+        "outcomes": dict(zip(shown.attempt_ids, shown.outcomes, strict=True)),
     }
 
 
-def _parts(names: Sequence[str]) -> dict[str, list[int]]:
-    """The indices of each name, names sorted."""
-    parts: dict[str, list[int]] = {name: [] for name in sorted(set(names))}
-    for index, name in enumerate(names):
-        parts[name].append(index)
-    return parts
+class _Parts(TypedDict):
+    slices: dict[str, dict[str, Slice]]
+    rejection: Rejection | None
+    mistakes: tuple[Mistake, ...]
+    bins: tuple[Bin, ...]
+    ece_noise_floor: float | None
+    ece_mass_noise_floor: float | None
 
 
-def _slice(scores: Floats, resolved: Flags) -> Slice:
-    return Slice(
-        n=len(scores),
-        base_rate=float(resolved.mean()),
-        auc=metrics.auc_score(scores, resolved),
-        ece=metrics.calibration_error(scores, resolved),
-        mean_score=float(scores.mean()),
-    )
+def _parts(kept: Scored, pool: Pool, scores: Floats, seed: int) -> _Parts:
+    """What is shown beside the figures and has no interval."""
+    width, mass = metrics.noise_floors(scores, seed=seed) or (None, None)
+    return {
+        "slices": slices(kept, pool, scores),
+        "rejection": rejection(pool, scores),
+        "mistakes": mistakes(kept, pool, scores),
+        "bins": _bins(pool.resolved, scores),
+        "ece_noise_floor": width,
+        "ece_mass_noise_floor": mass,
+    }
 
 
 def _bins(resolved: Flags, scores: Floats) -> tuple[Bin, ...]:
@@ -260,19 +333,10 @@ def _bins(resolved: Flags, scores: Floats) -> tuple[Bin, ...]:
     return tuple(found)
 
 
-def _cost(verdicts: Sequence[Verdict]) -> Cost:
-    tokens = [verdict.prompt_tokens for verdict in verdicts if verdict.prompt_tokens is not None]
-    seconds = [verdict.seconds for verdict in verdicts if verdict.seconds is not None]
-    return Cost(prompt_tokens=sum(tokens) if tokens else None, seconds=sum(seconds) if seconds else None)
-
-
-def _warnings(counts: Mapping[str, int], pool: Pool) -> list[str]:
-    reasons = {
-        "n_unscored": "without a verdict",
-        "n_unknown": "without a known outcome",
-        "n_below_k": "at tasks with fewer attempts than k_max",
-    }
-    found = [f"attempts left out: {counts[key]} {reason}" for key, reason in reasons.items() if counts[key]]
+def _warnings(counts: Mapping[str, int], unscored: Unscored, pool: Pool) -> list[str]:
+    reasons = {"n_unknown": "without a known outcome", "n_below_k": "at tasks with fewer attempts than k_max"}
+    found = [str(unscored)] if unscored.n else []
+    found += [f"attempts left out: {counts[key]} {reason}" for key, reason in reasons.items() if counts[key]]
     if not len(pool.resolved):
         return [*found, "no attempt has both a verdict and a known outcome: nothing can be measured"]
     if len(np.unique(pool.resolved)) == 1:

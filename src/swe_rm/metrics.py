@@ -4,6 +4,8 @@
 resamples), never 0. Equal scores share their credit everywhere, so no figure depends on the order of the input.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,12 +14,38 @@ Flags = npt.NDArray[np.bool_]
 Ids = npt.NDArray[np.intp]
 
 N_BINS = 10
-"""Equal-width bins of the calibration error."""
+"""Bins of the calibration errors, of equal width or equal mass."""
 
 
 def sum_by(groups: Ids, n_groups: int, values: Floats | Flags | None = None) -> Floats:
     """Sum of `values` in each group, or how many members it has. Shapes (n,) -> (n_groups,)."""
     return np.bincount(groups, values, minlength=n_groups).astype(np.float64)
+
+
+def ratio(numerators: Floats, denominators: Floats) -> float | None:
+    """Sum over sum; None where nothing is counted. Shapes (n_tasks,)."""
+    total = denominators.sum()
+    return float(numerators.sum() / total) if total else None
+
+
+def divide(numerators: Floats, denominators: Floats) -> Floats:
+    """Element by element, NaN where nothing is counted."""
+    undefined = np.full(np.broadcast_shapes(np.shape(numerators), np.shape(denominators)), np.nan)
+    return np.asarray(np.divide(numerators, denominators, out=undefined, where=denominators != 0))
+
+
+def starts(values: npt.NDArray[np.generic]) -> Flags:
+    """True where a run of equal values begins."""
+    new = np.ones(len(values), dtype=np.bool_)
+    new[1:] = values[1:] != values[:-1]
+    return new
+
+
+def members_of(groups: Ids) -> list[tuple[int, Ids]]:
+    """(group, indices of its members) of every group that has any."""
+    order = np.argsort(groups, kind="stable")
+    first = np.flatnonzero(starts(groups[order]))
+    return [(int(groups[part[0]]), part) for part in np.split(order, first[1:]) if len(part)]
 
 
 # --- ranking ---------------------------------------------------------------------------------------------------------
@@ -49,8 +77,8 @@ def _mid_ranks(scores: Floats, groups: Ids) -> Floats:
     order = np.lexsort((scores, groups))
     group, score = groups[order], scores[order]
     position = np.arange(len(order))
-    group_start = position[_starts(group)][np.cumsum(_starts(group)) - 1] if len(order) else position
-    block = _starts(group) | _starts(score)
+    group_start = position[starts(group)][np.cumsum(starts(group)) - 1] if len(order) else position
+    block = starts(group) | starts(score)
     first = np.flatnonzero(block)
     size = np.diff(np.append(first, len(order)))
     index = np.cumsum(block) - 1
@@ -59,17 +87,10 @@ def _mid_ranks(scores: Floats, groups: Ids) -> Floats:
     return ranks
 
 
-def _starts(values: npt.NDArray[np.generic]) -> Flags:
-    """True where a run of equal values begins."""
-    new = np.ones(len(values), dtype=np.bool_)
-    new[1:] = values[1:] != values[:-1]
-    return new
-
-
 def upset_sums(scores: Floats, resolved: Flags, strengths: Floats, groups: Ids, n_groups: int) -> tuple[Floats, Floats]:
     """As `pair_sums`, over the pairs whose resolved attempt has the strictly lower strength. Shapes (n,)."""
     wins, pairs = np.zeros(n_groups), np.zeros(n_groups)
-    for group, members in _members(groups):
+    for group, members in members_of(groups):
         good, bad = members[resolved[members]], members[~resolved[members]]
         upset = strengths[good][:, None] < strengths[bad]
         above, equal = scores[good][:, None] > scores[bad], scores[good][:, None] == scores[bad]
@@ -78,11 +99,63 @@ def upset_sums(scores: Floats, resolved: Flags, strengths: Floats, groups: Ids, 
     return wins, pairs
 
 
-def _members(groups: Ids) -> list[tuple[int, Ids]]:
-    """(group, indices of its members) of every group that has any."""
-    order = np.argsort(groups, kind="stable")
-    first = np.flatnonzero(_starts(groups[order]))
-    return [(int(groups[part[0]]), part) for part in np.split(order, first[1:]) if len(part)]
+def average_precision_score(scores: Floats, resolved: Flags) -> float | None:
+    """Mean, over resolved attempts, of the share resolved among those that score no lower; None with none resolved.
+
+    scikit-learn's `average_precision_score`. Shapes (n,).
+    """
+    found, n_resolved = _precisions(scores, resolved), resolved.sum()
+    return float(found.precision @ found.resolved / n_resolved) if n_resolved else None
+
+
+def average_precision_slopes(scores: Floats, resolved: Flags) -> Floats:
+    """How the average precision moves per unit of weight an attempt gains: its derivative at weight 1. Shapes (n,).
+
+    Level l (scores descending) holds p_l resolved attempts; down to it lie N_l attempts, T_l resolved, P in all.
+    AP = sum of (p_l / P)(T_l / N_l), so d AP / d w_j = y_j (T_m/N_m - AP) / P + (y_j A_m - B_m) / P at j's level m,
+    A_m = sum over l >= m of p_l / N_l, B_m the same of p_l T_l / N_l^2. NaN with none resolved.
+    """
+    found, n_resolved = _precisions(scores, resolved), resolved.sum()
+    if not n_resolved:
+        return np.full(len(scores), np.nan)
+    value = found.precision @ found.resolved / n_resolved
+    per = found.resolved / found.attempts
+    gained, lost = (np.cumsum(part[::-1])[::-1] for part in (per, per * found.precision))
+    slopes = resolved * (found.precision - value + gained)[found.level] - lost[found.level]
+    return np.asarray(slopes / n_resolved)
+
+
+class _Precisions(NamedTuple):
+    """What lies at or above each distinct score, scores descending."""
+
+    level: Ids
+    """Of each attempt."""
+    resolved: Floats
+    """At the level itself."""
+    attempts: Floats
+    """Down to the level."""
+    precision: Floats
+    """Share resolved among those."""
+
+
+def _precisions(scores: Floats, resolved: Flags) -> _Precisions:
+    distinct, ascending = np.unique(scores, return_inverse=True)
+    level = len(distinct) - 1 - ascending
+    good = sum_by(level, len(distinct), resolved)
+    attempts = np.cumsum(sum_by(level, len(distinct)))
+    return _Precisions(level, good, attempts, divide(np.cumsum(good), attempts))
+
+
+def rejection_curve(scores: Floats, values: Floats) -> Floats:
+    """Mean value of the m best-scored, m = 1..n: what is accepted when all others are rejected. Shapes (n,).
+
+    Where the border falls among equal scores, all of them share the mean.
+    """
+    order = np.argsort(-scores, kind="stable")
+    block = np.cumsum(starts(scores[order])) - 1
+    sizes = np.bincount(block)
+    means = np.bincount(block, values[order]) / sizes if len(order) else np.empty(0)
+    return np.asarray(np.cumsum(means[block]) / np.arange(1, len(order) + 1))
 
 
 # --- best of K -------------------------------------------------------------------------------------------------------
@@ -112,6 +185,17 @@ def _top_weights(n: int) -> Floats:
     return np.asarray(k / n * np.cumprod(np.hstack([np.ones((n, 1)), steps]), axis=1))
 
 
+def top_outcome(scores: Floats, resolved: Flags, groups: Ids, n_groups: int) -> Floats:
+    """Share resolved among each group's best-scored: RM@K at its full size, ties split. (n,) -> (n_groups,).
+
+    NaN for a group without members.
+    """
+    best = np.full(n_groups, -np.inf)
+    np.maximum.at(best, groups, scores)
+    first = scores == best[groups]
+    return divide(*(sum_by(groups[first], n_groups, values) for values in (resolved[first], None)))
+
+
 def pass_at_k_score(resolved: Flags) -> Floats:
     """P(one of K attempts resolves), exact over all K-subsets: 1 - C(n-c, K) / C(n, K). (groups, N) -> (groups, N)."""
     n = resolved.shape[1]
@@ -122,7 +206,7 @@ def pass_at_k_score(resolved: Flags) -> Floats:
 
 def by_group(scores: Floats, resolved: Flags, groups: Ids, n_groups: int) -> tuple[Floats, Floats]:
     """RM@K and pass@K of groups of any size. Shapes (n,) -> two of (n_groups, largest size), NaN where K > size."""
-    members = _members(groups)
+    members = members_of(groups)
     largest = max((len(part) for _, part in members), default=0)
     rm, best = np.full((n_groups, largest), np.nan), np.full((n_groups, largest), np.nan)
     for size in sorted({len(part) for _, part in members}):
@@ -141,15 +225,27 @@ def bin_of(scores: Floats) -> Ids:
     return np.minimum(N_BINS * scores, N_BINS - 1).astype(np.intp)
 
 
-def calibration_error(scores: Floats, resolved: Flags) -> float | None:
-    """Expected calibration error over ten equal-width bins, weighted by their size; None without attempts."""
-    gaps = bin_gaps(scores, resolved, np.zeros(len(scores), dtype=np.intp), 1)
+def mass_bin_of(values: Floats, n_bins: int = N_BINS) -> Ids:
+    """Bin of each value when all bins hold equal numbers: floor(n_bins * share of values below), ties at mid-rank.
+
+    Equal values share a bin, so bins are only as equal as ties allow.
+    """
+    ranks = _mid_ranks(values, np.zeros(len(values), dtype=np.intp))
+    return np.asarray((n_bins * (ranks - 0.5) / max(1, len(values))).astype(np.intp))
+
+
+def calibration_error(scores: Floats, resolved: Flags, bins: Ids | None = None) -> float | None:
+    """Expected calibration error over ten bins weighted by their size: equal-width ones unless `bins` (n,) says others.
+
+    None without attempts.
+    """
+    gaps = bin_gaps(scores, resolved, np.zeros(len(scores), dtype=np.intp), 1, bins)
     return float(np.abs(gaps).sum() / len(scores)) if len(scores) else None
 
 
-def bin_gaps(scores: Floats, resolved: Flags, groups: Ids, n_groups: int) -> Floats:
+def bin_gaps(scores: Floats, resolved: Flags, groups: Ids, n_groups: int, bins: Ids | None = None) -> Floats:
     """Sum of (score - outcome) in each group and bin: (n,) -> (n_groups, 10). ECE = sum over bins |column sum| / n."""
-    cell = groups * N_BINS + bin_of(scores)
+    cell = groups * N_BINS + (bin_of(scores) if bins is None else bins)
     return sum_by(cell, n_groups * N_BINS, scores - resolved).reshape(n_groups, N_BINS)
 
 
@@ -158,113 +254,43 @@ def brier_loss(scores: Floats, resolved: Flags) -> float | None:
     return float(np.mean((scores - resolved) ** 2)) if len(scores) else None
 
 
-def ece_noise_floor(scores: Floats, n_draws: int = 1000, seed: int = 0) -> float | None:
-    """The mean ECE a perfectly calibrated verifier shows with these scores, from chance alone.
+def brier_parts(scores: Floats, resolved: Flags) -> dict[str, float] | None:
+    """Murphy's parts over the ten equal-width bins: brier = reliability - resolution + uncertainty + within_bins.
 
-    Outcomes are drawn as Bernoulli(score), `n_draws` times. None without attempts.
+    `within_bins` is what scores that differ inside a bin add or save (Stephenson et al. 2008); 0 where none do. None
+    without attempts.
+    """
+    n = len(scores)
+    if not n:
+        return None
+    bins = bin_of(scores)
+    sizes, sums, hits = (sum_by(bins, N_BINS, values) for values in (None, scores, resolved))
+    base = hits.sum() / n
+    mean, rate = divide(sums, sizes), divide(hits, sizes)
+    parts = {
+        "reliability": float(np.nansum(sizes * (mean - rate) ** 2) / n),
+        "resolution": float(np.nansum(sizes * (rate - base) ** 2) / n),
+        "uncertainty": float(base * (1 - base)),
+    }
+    off_mean, off_rate = scores - mean[bins], resolved - rate[bins]
+    return {**parts, "within_bins": float(np.mean(off_mean**2 - 2 * off_mean * off_rate))}
+
+
+def noise_floors(scores: Floats, n_draws: int = 200, seed: int = 0) -> tuple[float, float] | None:
+    """The mean ECE a perfectly calibrated verifier shows with these scores, from chance alone: equal width, equal mass.
+
+    Outcomes are drawn as Bernoulli(score), `n_draws` times: 200 leave about 2% of error. None without attempts.
     """
     if not len(scores):
         return None
     rng = np.random.default_rng(seed)
     ordered = np.sort(scores)
-    first = np.flatnonzero(_starts(bin_of(ordered)))
-    expected = np.add.reduceat(ordered, first)
-    errors = [
-        np.abs(np.add.reduceat((rng.random(len(ordered)) < ordered).astype(np.float64), first) - expected).sum()
-        for _ in range(n_draws)
-    ]
-    return float(np.mean(errors) / len(scores))
-
-
-# --- resampling by task ----------------------------------------------------------------------------------------------
-
-
-def resample_weights(n_tasks: int, resamples: int, seed: int) -> Floats:
-    """How often each task is drawn in each bootstrap resample: (resamples, n_tasks), rows summing to n_tasks.
-
-    Draw once and share between metrics and verifiers: their differences are then paired.
-    """
-    if not n_tasks:
-        return np.zeros((resamples, 0))
-    drawn = np.random.default_rng(seed).integers(0, n_tasks, (resamples, n_tasks))
-    cell = drawn + np.arange(resamples)[:, None] * n_tasks
-    return sum_by(cell.ravel(), resamples * n_tasks).reshape(resamples, n_tasks)
-
-
-def ratio(numerators: Floats, denominators: Floats) -> float | None:
-    """Sum over sum; None where nothing is counted. Shapes (n_tasks,)."""
-    total = denominators.sum()
-    return float(numerators.sum() / total) if total else None
-
-
-def ratio_resampled(numerators: Floats, denominators: Floats, weights: Floats) -> Floats:
-    """`ratio` in every resample: (n_tasks, ...) and (resamples, n_tasks) -> (resamples, ...), NaN where undefined."""
-    return _divide(weights @ numerators, weights @ denominators)
-
-
-def ece_resampled(gaps: Floats, sizes: Floats, weights: Floats) -> Floats:
-    """ECE in every resample, from `bin_gaps` by task and the tasks' sizes: -> (resamples,)."""
-    return _divide(np.abs(weights @ gaps).sum(axis=1), weights @ sizes)
-
-
-def auc_resampled(scores: Floats, resolved: Flags, tasks: Ids, weights: Floats) -> Floats:
-    """AUC in every resample of tasks: (n,) and (resamples, n_tasks) -> (resamples,), NaN with one class only."""
-    present, local = np.unique(tasks, return_inverse=True)
-    drawn = weights[:, present]
-    positives, negatives = (drawn @ sum_by(local, len(present), flags) for flags in (resolved, ~resolved))
-    # Measured at 500 x 32: the matrix is 30 times faster; above this it costs more than it saves, and memory
-    quadratic = len(present) ** 2 <= 100 * len(scores)
-    wins = (_wins_by_matrix if quadratic else _wins_by_sorting)(scores, resolved, local, drawn)
-    return _divide(wins, positives * negatives)
-
-
-def _wins_by_matrix(scores: Floats, resolved: Flags, tasks: Ids, weights: Floats) -> Floats:
-    """w'Uw, where U[i, j] counts the wins of task i's resolved attempts over task j's unresolved ones."""
-    n_tasks = weights.shape[1]
-    wins, below = np.zeros((n_tasks, n_tasks)), np.zeros(n_tasks)
-    order = np.argsort(scores, kind="stable")
-    for block in np.split(order, np.flatnonzero(_starts(scores[order]))[1:]):
-        tied = sum_by(tasks[block], n_tasks, ~resolved[block])
-        for index in block[resolved[block]]:
-            wins[tasks[index]] += below + tied / 2
-        below += tied
-    return np.asarray(np.einsum("bi,bi->b", weights @ wins, weights))
-
-
-def _wins_by_sorting(scores: Floats, resolved: Flags, tasks: Ids, weights: Floats) -> Floats:
-    """The same without the matrix: running weight of the unresolved attempts below, tied ones half."""
-    order = np.argsort(scores, kind="stable")
-    ordered, task, good = scores[order], tasks[order], resolved[order]
-    bad = ordered[~good]
-    low, high = np.searchsorted(bad, ordered[good], "left"), np.searchsorted(bad, ordered[good], "right")
-    wins = np.empty(len(weights))
-    chunk = max(1, 4_000_000 // max(1, len(scores)))
-    for start in range(0, len(weights), chunk):
-        part = weights[start : start + chunk]
-        running = np.zeros((len(part), len(bad) + 1))
-        np.cumsum(part[:, task[~good]], axis=1, out=running[:, 1:])
-        wins[start : start + chunk] = (part[:, task[good]] * (running[:, low] + running[:, high]) / 2).sum(axis=1)
-    return wins
-
-
-def weighted_mean(values: Floats, weights: Floats) -> Floats:
-    """Mean over the last axis where values are not NaN; NaN where no weight is left."""
-    weights = np.where(np.isnan(values), 0, weights)
-    return _divide((np.nan_to_num(values) * weights).sum(axis=-1), weights.sum(axis=-1))
-
-
-def interval(resampled: Floats, n_clusters: int) -> tuple[float, float] | None:
-    """95% percentile interval of the resamples in which the figure is defined.
-
-    None where fewer than two clusters carry the figure, or half of the resamples have none: nothing varies there.
-    """
-    defined = resampled[~np.isnan(resampled)]
-    if n_clusters < 2 or 2 * len(defined) < len(resampled) or not len(defined):
-        return None
-    low, high = np.quantile(defined, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def _divide(numerators: Floats, denominators: Floats) -> Floats:
-    undefined = np.full(np.shape(numerators), np.nan)
-    return np.asarray(np.divide(numerators, denominators, out=undefined, where=denominators != 0))
+    bins = [np.flatnonzero(starts(bin_of(ordered))), np.flatnonzero(starts(mass_bin_of(ordered)))]
+    expected = [np.add.reduceat(ordered, first) for first in bins]
+    errors = np.zeros(2)
+    for _ in range(n_draws):
+        drawn = (rng.random(len(ordered)) < ordered).astype(np.float64)
+        for kind, (first, mean) in enumerate(zip(bins, expected, strict=True)):
+            errors[kind] += np.abs(np.add.reduceat(drawn, first) - mean).sum()
+    width, mass = errors / (n_draws * len(scores))
+    return float(width), float(mass)

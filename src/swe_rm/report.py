@@ -3,26 +3,23 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swe_rm.evaluate import Bin, Report, Slice
+from swe_rm.evaluate import Bin, Report
 from swe_rm.figures import Curve, Metrics
 from swe_rm.metrics import N_BINS
 from swe_rm.page import UNDEFINED, decimals, html_table, page, safe
 from swe_rm.plot import Axes, round_step
 from swe_rm.printable import printable
+from swe_rm.report_summary import SHOWN_K, slices_table, summary
+from swe_rm.slices import Slice
 from swe_rm.trajectory import Outcome
 from swe_rm.verdict import Candidate, Ranking
-
-SHOWN_K = (1, 2, 4, 8, 16, 32, 64, 128)
-"""The K of the tables; plots have every K."""
-
-MAX_TASKS = 500
-"""Tasks whose ranking the page spells out; it says how many more there are."""
 
 _ROWS = {
     "auc_same_policy_task": "the headline: pairs of one policy at one task, ½ is chance",
@@ -30,7 +27,9 @@ _ROWS = {
     "auc_within_policy": "AUC inside each policy, size-weighted",
     "auc_within_task": "pairs of one task",
     "auc": "all attempts pooled: knowing the policy earns much of it",
-    "ece": "calibration error, 10 bins; lower is better",
+    "average_precision": "area under precision and recall; the base rate is chance",
+    "ece": "calibration error, 10 bins of equal width; lower is better",
+    "ece_mass": "the same, 10 bins of equal mass",
     "brier": "mean squared error of the score; lower is better",
     "base_rate": "share of resolved attempts",
 }
@@ -43,11 +42,23 @@ _CURVES = {
 # --- terminal --------------------------------------------------------------------------------------------------------
 
 
+def document(report: Report) -> dict[str, Any]:
+    """The JSON of a report, ready for orjson: the attempts stand on one line, however the rest is indented."""
+    import orjson
+
+    whole = report.to_json()
+    return {**whole, "measured": orjson.Fragment(orjson.dumps(whole["measured"]))}
+
+
 def print_report(report: Report, console: Console) -> None:
-    """Print in words what the headline says, then the figures. Warnings are the caller's to print."""
+    """Print in words what must be known first, then the figures. Warnings are the caller's to print."""
     console.print(Text(report.headline, style="green" if report.beats_chance else "yellow"))
+    for pitfall in report.pitfalls:
+        console.print(Text(printable(f"- {pitfall}"), style="yellow"))
     console.print(metrics_table(report))
-    console.print(Text(f"ECE of a perfectly calibrated verifier with these scores: {decimals(report.ece_noise_floor)}"))
+    for line in summary(report):
+        console.print(Text(printable(line)))
+    console.print(slices_table(report))
 
 
 def metrics_table(report: Report) -> Table:
@@ -128,12 +139,12 @@ def _page(report: Report) -> str:
     sections = [
         f"<h1>{safe(_title(report))}</h1>",
         f'<p class="{"good" if report.beats_chance else "bad"} verdict">{safe(report.headline)}</p>',
-        *(f'<p class="warning">{safe(warning)}</p>' for warning in report.warnings),
+        *(f'<p class="warning">{safe(line)}</p>' for line in (*report.pitfalls, *report.warnings)),
         _metrics_section(report),
         f'<h2>Plots</h2><div class="plots">{_plots(report)}</div>{_CURVES_NOTE}',
         "<h2>By part of the pool</h2>",
         *(_slice_section(name, slices) for name, slices in report.slices.items()),
-        _ranking_section(report.rankings, report.outcomes),
+        _ranking_section(report),
     ]
     return page(_title(report), sections)
 
@@ -168,9 +179,9 @@ def _slice_section(name: str, slices: Mapping[str, Slice]) -> str:
     return f"<details{' open' if name == 'policy' else ''}><summary>{name} ({len(rows)})</summary>{table}</details>"
 
 
-def _ranking_section(rankings: Sequence[Ranking], outcomes: Mapping[str, Outcome]) -> str:
-    shown = "".join(_task_section(ranking, outcomes) for ranking in rankings[:MAX_TASKS])
-    left = len(rankings) - MAX_TASKS
+def _ranking_section(report: Report) -> str:
+    shown = "".join(_task_section(ranking, report.outcomes) for ranking in report.rankings)
+    left = report.n_ranked - len(report.rankings)
     more = (
         f"<p>{left} more tasks are not shown here; the JSON of <code>swe-rm rank</code> has them.</p>"
         if left > 0

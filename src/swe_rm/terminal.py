@@ -97,14 +97,16 @@ def shown(ranking: Ranking, top: int | None) -> Ranking:
 
 
 def abstains(ranking: Ranking, min_confidence: float | None) -> bool:
-    """Whether even the best candidate is below the confidence asked for."""
-    return min_confidence is not None and ranking.candidates[0].score < min_confidence
+    """Whether the pick, or one of those that tie for it, is below the confidence asked for."""
+    picks = (candidate.score for candidate in ranking.candidates if candidate.rank == 1)
+    return min_confidence is not None and min(picks) < min_confidence
 
 
-def ranking_json(rankings: Sequence[Ranking], min_confidence: float | None) -> dict[str, Any]:
+def ranking_json(rankings: Sequence[Ranking], min_confidence: float | None, top: int | None = None) -> dict[str, Any]:
     """The document of `rank --json`; `abstained` is there where a confidence is asked for."""
     tasks = [
-        ranking.model_dump() | ({} if min_confidence is None else {"abstained": abstains(ranking, min_confidence)})
+        shown(ranking, top).model_dump()
+        | ({} if min_confidence is None else {"abstained": abstains(ranking, min_confidence)})
         for ranking in rankings
     ]
     return {"tasks": tasks}
@@ -137,6 +139,7 @@ def ranking_lines(
     attempts: Mapping[str, Labelled],
     why: Mapping[str, Sequence[str]],
     min_confidence: float | None = None,
+    top: int | None = None,
 ) -> Iterator["Text"]:
     """The rankings as lines in columns, best candidate first; outcomes where they are known, reasons below.
 
@@ -144,13 +147,13 @@ def ranking_lines(
     """
     from rich.text import Text
 
-    policies = [candidate.policy for ranking in rankings for candidate in ranking.candidates]
+    policies = [candidate.policy for ranking in rankings for candidate in shown(ranking, top).candidates]
     width = min(MAX_POLICY_WIDTH, max(map(len, policies), default=0))
     for ranking in rankings:
         yield Text(printable(ranking.instance_id), style="bold")
         if abstains(ranking, min_confidence):
-            yield Text(f"  abstains: the best score is below {min_confidence:g}", style="yellow")
-        for candidate in ranking.candidates:
+            yield Text(f"  abstains: the pick's score is below {min_confidence:g}", style="yellow")
+        for candidate in shown(ranking, top).candidates:
             outcome = attempts[candidate.attempt_id].outcome
             line = Text(f"{candidate.rank:>4}  {candidate.score:.3f}  ")
             line.append(f"{_MARKS[outcome]:<10}", style=_STYLES[outcome])

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from pydantic import Field, model_validator
@@ -109,16 +109,21 @@ def rank(trajectories: Sequence[Trajectory], verdicts: Mapping[str, Verdict]) ->
     Tasks come in order of first appearance; ties are ordered by (policy, attempt), so the result does not depend on
     file order, and share their rank.
     """
-    groups: dict[str, list[Trajectory]] = defaultdict(list)
-    for trajectory in trajectories:
-        groups[trajectory.task.instance_id].append(trajectory)
-    return [Ranking(instance_id=task, candidates=_candidates(group, verdicts)) for task, group in groups.items()]
+    rows = ((t.task.instance_id, verdicts[t.attempt_id].score, *t.key[1:], t.attempt_id) for t in trajectories)
+    return ranked(rows)
 
 
-def _candidates(group: Sequence[Trajectory], verdicts: Mapping[str, Verdict]) -> tuple[Candidate, ...]:
-    scored = sorted((-verdicts[t.attempt_id].score, t.origin.policy, t.origin.attempt, t.attempt_id) for t in group)
-    scores = [score for score, *_ in scored]
+def ranked(rows: Iterable[tuple[str, float, str, str, str]]) -> list[Ranking]:
+    """`rank` of (instance_id, score, policy, attempt, attempt_id)."""
+    groups: dict[str, list[tuple[float, str, str, str]]] = defaultdict(list)
+    for task, score, policy, attempt, id_ in rows:
+        groups[task].append((-score, policy, attempt, id_))
+    return [Ranking(instance_id=task, candidates=_candidates(sorted(group))) for task, group in groups.items()]
+
+
+def _candidates(group: Sequence[tuple[float, str, str, str]]) -> tuple[Candidate, ...]:
+    scores = [score for score, *_ in group]
     return tuple(
         Candidate(attempt_id=id_, policy=policy, attempt=attempt, score=-score, rank=scores.index(score) + 1)
-        for score, policy, attempt, id_ in scored
+        for score, policy, attempt, id_ in group
     )

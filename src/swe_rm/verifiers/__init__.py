@@ -67,7 +67,7 @@ def load_verifier(
     if spec and Path(spec).is_dir():
         return _folder(Path(spec), given)
     if argument and all(part.isidentifier() for part in [*kind.split("."), *argument.split(".")]):
-        return _attribute(spec, kind, argument)
+        return load_attribute(spec, kind, argument)
     if "/" in spec and "://" not in spec:
         raise CheckpointError(f"{spec}: no such checkpoint folder")
     raise VerifierError(f"unknown verifier {spec!r}: there is {', '.join(known_verifiers())}")
@@ -185,8 +185,8 @@ def _calibrated(argument: str, given: Given) -> Verifier:
     return load(Path(argument), lambda spec: load_verifier(spec, **given._asdict()))
 
 
-def _attribute(spec: str, module: str, attribute: str) -> Verifier:
-    """An object of the user's own: a verifier, or a class that gives one without arguments."""
+def load_attribute(spec: str, module: str, attribute: str) -> Verifier:
+    """An object of the user's own: a verifier, or a class that gives one without arguments. Raises VerifierError."""
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:

@@ -108,6 +108,16 @@ class TaskPrior(Control):
         return self._rates.task_prior(*_named(trajectory, self._policy))
 
 
+CONTROL_NAMES = {
+    "constant": Constant.name,
+    "shortest": Shortest.name,
+    "policy_prior": PolicyPrior.name,
+    "task_prior": TaskPrior.name,
+    "oracle": Oracle.name,
+}
+"""name@version by the key in a report."""
+
+
 def controls(labelled: Sequence[Labelled], policy: PolicyName = "exact") -> dict[str, Control]:
     """Every control, by the key it has in a report."""
     return {

@@ -4,7 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -53,7 +53,21 @@ def read_verdicts(path: str | Path) -> list[Row]:
     return [_row(file, number, document, name) for number, document in documents]
 
 
-def join(rows: Sequence[Row], trajectories: Sequence[Trajectory]) -> dict[str, Verdict]:
+class Named(Protocol):
+    """What verdicts are joined to: a trajectory, or what is left of one."""
+
+    @property
+    def attempt_id(self) -> str:
+        """The identity."""
+        ...
+
+    @property
+    def key(self) -> Key:
+        """(instance_id, policy, attempt)."""
+        ...
+
+
+def join(rows: Sequence[Row], trajectories: Sequence[Named]) -> dict[str, Verdict]:
     """The rows' verdicts by attempt id; an attempt with no row is missing.
 
     Raises RecordError for a row that names no attempt or two, and for a second row about one attempt.
@@ -162,7 +176,7 @@ def _name(file: str, line: int, document: Mapping[str, Any], fields: Sequence[st
     return values.pop() if values else None
 
 
-def _ids_by_key(trajectories: Sequence[Trajectory]) -> dict[Key, list[str]]:
+def _ids_by_key(trajectories: Sequence[Named]) -> dict[Key, list[str]]:
     ids: dict[Key, list[str]] = defaultdict(list)
     for trajectory in trajectories:
         ids[trajectory.key].append(trajectory.attempt_id)
