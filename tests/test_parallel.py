@@ -79,6 +79,8 @@ if importlib.util.find_spec("deepspeed"):
     differences["deepspeed"] = apart(step(among))
 if dist.get_rank() == 0:
     open(sys.argv[1], "w").write(json.dumps(differences))
+dist.barrier()
+dist.destroy_process_group()
 """
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from swe_rm.recipe import HoldOut, TrainConfig
 from swe_rm.render import LengthPolicy
 from swe_rm.run_folder import IDS_FOLDER, LOG_FILE, STATE_FOLDER
 from swe_rm.training_data import TrainingExample
-from swe_rm.trajectory import Labelled, Outcome
+from swe_rm.trajectory import Labelled, Outcome, Task
 from tests.conftest import TINY_POLICY
 
 TINY_SHAPE = Shape(hidden=32, layers=2, heads=2, kv_heads=1, head_dim=16, experts=4, expert_width=16)
@@ -371,6 +372,20 @@ def stop_after(run: TrainConfig, steps: int) -> None:
             train.train(run, say)
 
 
+def test_another_base_of_the_same_name_is_another_run(data: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
+    bases = [tmp_path / name / "base" for name in ("one", "two")]
+    for base in bases:
+        shutil.copytree(tiny_checkpoint, base)
+    first, second = (config(data, tmp_path / "run", base=base) for base in bases)
+    assert train.run_digest(first, []) == train.run_digest(second, [])
+    made = model.load(bases[1], dtype="float32")
+    with torch.no_grad():
+        made.network.model.norm.weight.add_(0.1)
+    made.save(bases[1])
+    assert first.digest() == second.digest()
+    assert train.run_digest(first, []) != train.run_digest(second, [])
+
+
 def test_the_best_look_at_dev_is_kept_and_patience_ends_the_run(
     data: Path, labelled_pool: list[Labelled], tmp_path: Path
 ) -> None:
@@ -378,7 +393,8 @@ def test_the_best_look_at_dev_is_kept_and_patience_ends_the_run(
     fresh = [
         item.model_copy(update={"trajectory": item.trajectory.model_copy(update={"task": task})})
         for item in labelled_pool
-        for task in [item.trajectory.task.model_copy(update={"instance_id": f"{item.trajectory.task.instance_id}9"})]
+        for name in [f"{item.trajectory.task.instance_id}9"]
+        for task in [Task(instance_id=name, statement=f"It breaks in {name}.")]
     ]
     store.write(fresh, dev)
     stop = {"metric": "ece", "every": 1, "patience": 2}

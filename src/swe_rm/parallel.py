@@ -34,6 +34,20 @@ def is_sharded() -> bool:
     return processes() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
+def own_device() -> str:
+    """Where this process's weights go: each on a machine has a GPU of its own."""
+    import torch
+
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+
+
+def part(accelerator: Any) -> None:
+    """Wait for the other processes and leave them: one that left first would break what they still exchange."""
+    if processes() > 1:
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
+
+
 @contextmanager
 def main_first() -> Iterator[None]:
     """What is inside runs in the main process before the others run it: they find its files."""

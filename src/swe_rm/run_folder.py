@@ -140,7 +140,7 @@ def refuse_other(config: TrainConfig, digest: str, other: str) -> None:
     """Raises SweRmError unless both digests are of one run."""
     if other != digest:
         refuse_other_settings(config)
-        raise SweRmError(f"{config.out}: holds a run of this config on other data; give another out")
+        raise SweRmError(f"{config.out}: holds a run of this config on other data or of another base; give another")
 
 
 def refuse_other_settings(config: TrainConfig) -> None:

@@ -64,6 +64,8 @@ def initial_model(
         options: dict[str, Any] = {"dtype": config.precision if frozen else "float32"}
         if parallel.is_sharded():
             options["device"] = "cpu"
+        elif parallel.processes() > 1:
+            options["device"] = parallel.own_device()
         if (config.base / model.CARD_FILE).is_file():
             return model.load(config.base, **options)
         return model.prepare(config.base, config.policy, name=config.name, **options)
@@ -111,6 +113,7 @@ def fit(
     made = trainer.make(run)
     made.train(resume_from_checkpoint=checkpoint and str(checkpoint))
     weights = made.work.trained()
+    parallel.part(made.accelerator)
     if not parallel.is_main():
         return config.out
     about = {"examples": len(examples), "tokens": sum(step.tokens for step in steps), "digest": digest}
@@ -178,13 +181,31 @@ def _mix_digest(path: Path) -> str | None:
 
 
 def run_digest(config: TrainConfig, examples: Sequence[TrainingExample]) -> str:
-    """Hex digest of a config and of every example it is run on."""
+    """Hex digest of a config, of the weights it starts from and of every example it is run on."""
     found = hashlib.sha256(config.digest().encode())
+    if config.base is not None:
+        found.update(_weights_digest(config.base))
     for example in examples:
         about = (len(example.token_ids), example.verdict_id, example.weight, example.task, example.policy)
         found.update(json.dumps(about).encode())
         found.update(np.asarray(example.token_ids, "<i4").tobytes())
     return found.hexdigest()[:16]
+
+
+def _weights_digest(folder: Path) -> bytes:
+    """Of the ends of each file of weights, 1 MiB at a time, and its size: 61 GB are not read twice for a name."""
+    found = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        size = file.stat().st_size
+        with file.open("rb") as content:
+            for start in (0, size // 2, max(0, size - _SAMPLE)):
+                content.seek(start)
+                found.update(content.read(_SAMPLE))
+        found.update(f"{file.name} {size}".encode())
+    return found.digest()
+
+
+_SAMPLE = 1 << 20
 
 
 def _commit() -> str | None:

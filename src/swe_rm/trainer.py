@@ -116,7 +116,8 @@ class Work:
             row = self.reader.row(step.rows[max(0, number)])
             first = sum(len(other) for other in step.rows[: max(0, number)])
             for place, margin in self.reader.margins(network, row).items():
-                values[first + place] = margin if number >= 0 else 0.0
+                if number >= 0:
+                    values[first + place] = margin
         values = parallel.summed(values, self.trainer.accelerator)
         loss, slopes = pairwise_slopes(torch.tensor(values, dtype=torch.float32), pairs)
         return Slopes(loss, dict(enumerate(slopes.tolist())))
@@ -293,7 +294,7 @@ def _arguments(run: Run) -> Any:
     import transformers
 
     config = run.config
-    return transformers.TrainingArguments(
+    arguments = transformers.TrainingArguments(
         output_dir=str(run.folder.state),
         max_steps=len(run.steps),
         per_device_train_batch_size=1,
@@ -313,3 +314,6 @@ def _arguments(run: Run) -> Any:
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
     )
+    if arguments.n_gpu > 1:  # without a launcher the Trainer would spread one row over all GPUs
+        arguments._n_gpu = 1
+    return arguments
