@@ -231,6 +231,35 @@ def test_other_trouble_is_named(tiny_checkpoint: Path, tmp_path: Path) -> None:
         model.load(folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"hidden_size": "x"}, "hidden_size"), ({"num_experts_per_tok": 9}, "config.json: 9 of 4 experts a token")],
+)
+def test_a_config_of_no_qwen3_moe_is_one_line(
+    changes: dict[str, object], said: str, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    folder = copy(tiny_checkpoint, tmp_path / "c")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+    with pytest.raises(CheckpointError, match=said) as raised:
+        model.load(folder)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"heads": 3, "kv_heads": 2}, "3 heads cannot share 2"),
+        ({"experts": 2, "experts_per_token": 4}, "4 of 2 experts a token"),
+        ({"head_dim": 3}, "head_dim 3 is odd"),
+        ({"layers": 0}, "at least 1"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused(sizes: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        model.Shape(**sizes)
+
+
 class Bomb:
     """Leaves a mark when unpickled."""
 

@@ -20,6 +20,8 @@ Read = Callable[[batch.Row, Tiles], Sequence[Pair]]
 LEAST_TILE = 1_024
 """Queries at once, below which a sequence is given up: smaller tiles save little more and are slower."""
 
+_TOO_LARGE = "do not fit into memory"
+
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +42,7 @@ def answers(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        failure = f"{len(row.token_ids):,} tokens do not fit into memory"
+        failure = f"{len(row.token_ids):,} tokens {_TOO_LARGE}"
     except VerifierError as error:
         failure = str(error)
     else:
@@ -59,8 +61,8 @@ def _again(
         log.info("%s: row of %d attempts halved", failure, len(members))
         for half in prefix.halves(trees):
             yield from answers(half, sequences, read, tiles)
-    elif "memory" in failure and (smaller := _smaller(tiles, len(sequences[members[0]]))):
-        log.info("%s: read in tiles of %d", failure, smaller.tokens)
+    elif failure.endswith(_TOO_LARGE) and (smaller := _smaller(tiles, len(sequences[members[0]]))):
+        log.info("%s: read in tiles of %d queries", failure, smaller.queries)
         yield from answers(trees, sequences, read, smaller)
     else:
         yield members[0], Answer(None, failure)
@@ -76,7 +78,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether torch or Python could not get the memory asked for, on a GPU or a CPU."""
     import torch
 
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return any(sign in str(error) for sign in ("can't allocate memory", "out of memory", "ALLOC_FAILED"))
 
 
 def _release() -> None:

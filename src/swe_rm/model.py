@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from swe_rm import attention, batch, decoder
 from swe_rm import experts as swe_rm_experts
@@ -64,6 +64,18 @@ class Shape(Noun):
     expert_width: int = 192
     tied: bool = True
     """Share the embedding with the output head."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> "Shape":
+        if min(self.hidden, self.layers, self.heads, self.kv_heads, self.head_dim, self.experts, self.expert_width) < 1:
+            raise ValueError("every size is at least 1")
+        if self.heads % self.kv_heads:
+            raise ValueError(f"{self.heads} heads cannot share {self.kv_heads} heads of keys evenly")
+        if self.head_dim % 2:
+            raise ValueError(f"head_dim {self.head_dim} is odd: positions turn pairs of numbers")
+        if not 0 < self.experts_per_token <= self.experts:
+            raise ValueError(f"{self.experts_per_token} of {self.experts} experts a token")
+        return self
 
 
 class VerdictModel:
@@ -245,12 +257,17 @@ def load_network(
 
     _check_files(folder)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or ("float32" if device == "cpu" and device_map is None else "bfloat16")
+    on_cpu = device == "cpu" if device_map is None else not torch.cuda.is_available()
+    dtype = dtype or ("float32" if on_cpu else "bfloat16")
     if device_map is not None and importlib.util.find_spec("accelerate") is None:
         raise MissingExtraError("accelerate", "train")
+    config = _config(folder)
+    loud = transformers.utils.logging.get_verbosity()
+    transformers.utils.logging.set_verbosity_error()  # its table of odd weights; we name them below
     try:
         network, found = transformers.Qwen3MoeForCausalLM.from_pretrained(
             folder,
+            config=config,
             dtype=getattr(torch, dtype),
             device_map=device_map,
             local_files_only=True,
@@ -261,11 +278,29 @@ def load_network(
         )
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())}") from None
+    finally:
+        transformers.utils.logging.set_verbosity(loud)
     _refuse_other_weights(folder, found)
     swe_rm_experts.use(network, experts or "auto")
     if device_map is None:
         network.to(device)
     return network.eval()
+
+
+def _config(folder: Path) -> Any:
+    """The config of a checkpoint. Raises CheckpointError where its values are of no Qwen3-MoE."""
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import Qwen3MoeConfig
+
+    try:
+        config = Qwen3MoeConfig.from_pretrained(folder, local_files_only=True)
+    except (StrictDataclassError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / 'config.json'}: {' '.join(str(error).split())}") from None
+    if not 0 < config.num_experts_per_tok <= config.num_experts:
+        raise CheckpointError(
+            f"{folder / 'config.json'}: {config.num_experts_per_tok} of {config.num_experts} experts a token"
+        )
+    return config
 
 
 def _refuse_other_weights(folder: Path, found: dict[str, Any]) -> None:

@@ -98,6 +98,13 @@ class RunFolder:
         with safe_open(self.state / BEST_FILE, framework="pt") as file:
             return int(file.metadata()["step"]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
+    def clean(self) -> None:
+        """Forget what only an unfinished run needs: optimiser states, and weights that the checkpoint has now."""
+        for folder in self.state.glob("checkpoint-*"):
+            shutil.rmtree(folder)
+        (self.state / BEST_FILE).unlink(missing_ok=True)
+        (self.state / STATE_FILE).unlink(missing_ok=True)
+
     def save_batch(self, step: Step, examples: Sequence[TrainingExample]) -> Path:
         """Write what a step was made of, to be looked at; the file's path."""
         from safetensors.numpy import save_file

@@ -125,6 +125,7 @@ def fit(
         update={"name": config.name, "version": config.version, "policy": config.policy, "training": training}
     )
     VerdictModel(network, verdict_model.vocabulary, card).save(config.out)
+    folder.clean()
     return config.out
 
 

@@ -36,7 +36,8 @@ class TrainingExample(NamedTuple):
     verdict_id: int
     weight: float
     task: str = ""
-    """Whose attempts it may be paired with; those at no task are paired with none."""
+    """Whose attempts it may be paired with. Empty where a pair would teach something else: a policy of one outcome,
+    a log cut short."""
     policy: str = ""
 
 
@@ -209,11 +210,14 @@ def render_examples(
     length policy, and are what was written.
     """
     weights = policy_weights(labelled) if config.balance == "policy" else [1.0] * len(labelled)
-    origins = ((item.trajectory.task.instance_id, item.trajectory.origin.policy) for item in labelled)
-    known = [(weight, *origin) for weight, origin in zip(weights, origins, strict=True)]
+    shown = [cut_short.drawn(item, config.prefix_rate, config.seed) for item in labelled]
+    pairable = [bool(weight) and show is item for weight, show, item in zip(weights, shown, labelled, strict=True)]
+    known = [
+        (weight, item.trajectory.task.instance_id if pairs else "", item.trajectory.origin.policy)
+        for weight, pairs, item in zip(weights, pairable, labelled, strict=True)
+    ]
 
     def render() -> Iterator[Example]:
-        shown = (cut_short.drawn(item, config.prefix_rate, config.seed) for item in labelled)
         return renderer.examples(told(shown, "rendered", say))
 
     if keep is not None:
