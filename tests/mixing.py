@@ -1,6 +1,9 @@
 """Attempts and facts that the tests of the mix share: small, made up, of as many tasks and policies as wanted."""
 
 import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +63,19 @@ def mixing(*data: Path, **changes: Any) -> MixConfig:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every byte of a folder."""
     return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def in_own_process(code: str, *arguments: Path) -> list[str]:
+    """The lines that code prints in a process of its own, which sees the tests' modules."""
+    script = arguments[-1] / "script.py"
+    script.write_text(code)
+    paths = os.pathsep.join([str(Path(__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, str(script), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

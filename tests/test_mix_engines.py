@@ -1,9 +1,6 @@
 """Every engine finds the same facts, in the order of the input; processes and Ray change no byte of a mix."""
 
 import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +8,7 @@ import pytest
 from swe_rm.errors import MissingExtraError
 from swe_rm.mix.engines import CHUNK, engine
 from swe_rm.mix.facts import Settings
-from tests.mixing import mixing, pool, stored
+from tests.mixing import in_own_process, mixing, pool, stored
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
@@ -63,16 +60,5 @@ def test_without_ray_the_extra_is_named() -> None:
 @pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'swe-rm[ray]'")
 def test_two_workers_of_ray_give_the_same_bytes(tmp_path: Path) -> None:
     """In a process of its own: Ray's own warnings and threads are not ours to answer for."""
-    script = tmp_path / "both.py"
-    script.write_text(BOTH)
-    root = Path(__file__).parents[1]
-    paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, str(script), str(stored(pool(tasks=12), tmp_path / "data")), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "equal"
+    said = in_own_process(BOTH, stored(pool(tasks=12), tmp_path / "data"), tmp_path)
+    assert said[-1] == "equal"

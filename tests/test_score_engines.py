@@ -3,8 +3,6 @@
 import importlib.util
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from swe_rm.score_engines import Begun, Placed, Reply, in_order, on_ray, sent
 from swe_rm.scoring import Chunk, Judged, judged
 from swe_rm.trajectory import Trajectory
 from swe_rm.verdict import Verdict
-from tests.mixing import pool, stored
+from tests.mixing import in_own_process, pool, stored
 from tests.test_scoring import Length, trajectories
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -146,18 +144,7 @@ if __name__ == "__main__":
 @pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'swe-rm[ray]'")
 def test_two_workers_of_ray_give_the_same_file(tmp_path: Path) -> None:
     """In a process of its own: Ray's own warnings and threads are not ours to answer for."""
-    script = tmp_path / "both.py"
-    script.write_text(BOTH)
-    root = Path(__file__).parents[1]
-    paths = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, str(script), str(stored(pool(tasks=9), tmp_path / "data")), str(tmp_path)],
-        env={**os.environ, "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "equal"
-    assert f"{' / '.join(PICKED)}: the logits are NaN" in done.stdout
-    assert f"{' / '.join(FATAL)}: the worker that read it, among others, died 3 times" in done.stdout
+    said = in_own_process(BOTH, stored(pool(tasks=9), tmp_path / "data"), tmp_path)
+    assert said[-1] == "equal"
+    assert f"{' / '.join(PICKED)}: the logits are NaN" in "\n".join(said)
+    assert f"{' / '.join(FATAL)}: the worker that read it, among others, died 3 times" in "\n".join(said)

@@ -133,9 +133,7 @@ def near_duplicates(
         keys = _keys(table[:, start : start + width], judge.groups)
         for left, right in _meetings(keys, clusters):
             for one, other in judge.linked(left, right, start, width):
-                if clusters.roots(np.array([one]))[0] != clusters.roots(np.array([other]))[0] and judge.sure(
-                    one, other
-                ):
+                if clusters.apart(one, other) and judge.sure(one, other):
                     clusters.join(one, other)
     roots = clusters.roots(np.arange(len(table)))
     copies = np.flatnonzero(roots != np.arange(len(table)))
