@@ -28,7 +28,8 @@ def visible(spans: Sequence[Span]) -> torch.Tensor:
     for span in spans:
         for at in range(span.start, span.end):
             mask[at, span.start : at + 1] = True
-            mask[at, span.past[0] : span.past[1]] = True
+            for start, end in span.past:
+                mask[at, start:end] = True
     return mask
 
 
@@ -63,17 +64,19 @@ def run(backend: str, *inputs: Any) -> torch.Tensor:
 
 @st.composite
 def rows(draw: st.DrawFn) -> tuple[Span, ...]:
-    """Sequences of their own, trees, and logs with a branch after some of their turns."""
+    """Sequences of their own, trees, branches of branches, and logs with a branch after some of their turns."""
     parts: list[Part] = []
     size = 0
-    for kind in draw(st.lists(st.sampled_from(["alone", "tree", "turns"]), min_size=1, max_size=3)):
+    for kind in draw(st.lists(st.sampled_from(["alone", "tree", "levels", "turns"]), min_size=1, max_size=3)):
         length, start = draw(st.integers(1, 12)), size
         parts.append(Part(range(length)))
         size += length
+        past: tuple[tuple[int, int], ...] = ((start, size),)
         for _ in range(0 if kind == "alone" else draw(st.integers(1, 3))):
-            seen = length if kind == "tree" else draw(st.integers(1, length))
+            seen = ((start, start + draw(st.integers(1, length))),) if kind == "turns" else past
             own = draw(st.integers(1, 6))
-            parts.append(Part(range(own), (start, start + seen), len(parts)))
+            parts.append(Part(range(own), seen, len(parts)))
+            past += ((size, size + own),) if kind == "levels" else ()
             size += own
     return lay(parts).spans
 
@@ -96,19 +99,18 @@ def test_a_back_end_is_softmax_under_the_mask_of_the_spans(backend: str, spans: 
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
-def test_flex_reads_a_tree_as_its_mask_says_and_refuses_two_pasts() -> None:
-    spans = lay([Part(range(9)), Part(range(5), (0, 9), 0), Part(range(1), (0, 4), 1), Part(range(7))]).spans
+def test_flex_reads_a_tree_as_its_mask_says() -> None:
+    tree = [Part(range(9)), Part(range(5), ((0, 9),), 0), Part(range(1), ((0, 4),), 1)]
+    spans = lay([*tree, Part(range(3), ((0, 9), (9, 14)), 2), Part(range(7))]).spans
     query, key, value = heads(spans[-1].end)
     found = run("flex", query, key, value, attention.pieces(spans), SCALE)
     torch.testing.assert_close(found, by_mask(query, key, value, visible(spans)), atol=2e-6, rtol=0)
-    with pytest.raises(ValueError, match="one past"):
-        run("flex", query, key, value, [Piece((0, 1), (3, 4), ((0, 1), (2, 3)))], SCALE)
 
 
 @pytest.mark.parametrize("backend", ["sdpa", "varlen"])
 def test_bf16_parts_are_merged_in_fp32(backend: str) -> None:
     """2e-2 is what bf16 itself costs these numbers (half of it is one unit in the last place at 2)."""
-    spans = lay([Part(range(200)), *(Part(range(40), (0, 200), n) for n in range(3))]).spans
+    spans = lay([Part(range(200)), *(Part(range(40), ((0, 200),), n) for n in range(3))]).spans
     exact = heads(spans[-1].end)
     rounded = tuple(tensor.to(torch.bfloat16) for tensor in exact)
     wanted = run("eager", *(tensor.float() for tensor in rounded), attention.pieces(spans), SCALE)
@@ -118,7 +120,7 @@ def test_bf16_parts_are_merged_in_fp32(backend: str) -> None:
 
 
 def test_a_span_cut_by_a_tile_sees_its_earlier_tokens_and_its_past() -> None:
-    spans = (Span(0, 4), Span(4, 10, (0, 4)))
+    spans = (Span(0, 4), Span(4, 10, ((0, 4),)))
     assert attention.pieces(spans, 2, 7) == [Piece((0, 2), (2, 4), ((0, 2),)), Piece((2, 5), (4, 7), ((0, 4),))]
     assert attention.pieces(spans, 7, 10) == [Piece((0, 3), (7, 10), ((0, 4), (4, 7)))]
     assert attention.last_pieces(spans) == [Piece((0, 1), (0, 4)), Piece((1, 2), (4, 10), ((0, 4),))]

@@ -102,6 +102,7 @@ from swe_rm import batch, experts, model
 from swe_rm.decoder import Tiles
 config = Qwen3MoeConfig(vocab_size=151_936, hidden_size=256, num_hidden_layers=4, num_attention_heads=8,
     num_key_value_heads=2, head_dim=32, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=128)
+torch.manual_seed(0)
 tested = object.__new__(model.VerdictModel)
 tested.network, tested.verdict_ids, tested.card = Qwen3MoeForCausalLM(config).eval(), (11, 22), None
 experts.use(tested.network, "auto")

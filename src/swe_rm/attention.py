@@ -41,17 +41,14 @@ def pieces(spans: Sequence[Span], start: int = 0, end: int | None = None) -> lis
     for span in spans:
         a, b = max(span.start, start), span.end if end is None else min(span.end, end)
         if a < b:
-            past = tuple(part for part in (span.past, (span.start, a)) if part[0] < part[1])
-            found.append(Piece((a - start, b - start), (a, b), past))
+            earlier = ((span.start, a),) if span.start < a else ()
+            found.append(Piece((a - start, b - start), (a, b), (*span.past, *earlier)))
     return found
 
 
 def last_pieces(spans: Sequence[Span]) -> list[Piece]:
     """The pieces of one query for each span, its last token."""
-    return [
-        Piece((at, at + 1), (span.start, span.end), (span.past,) if span.past[0] < span.past[1] else ())
-        for at, span in enumerate(spans)
-    ]
+    return [Piece((at, at + 1), (span.start, span.end), span.past) for at, span in enumerate(spans)]
 
 
 def choose(device: "torch.device") -> Backend:
@@ -264,20 +261,19 @@ def _varlen_kernel() -> Callable[..., Any] | None:
 def _flex(
     query: "torch.Tensor", key: "torch.Tensor", value: "torch.Tensor", runs: Sequence[Piece], scale: float
 ) -> "torch.Tensor":
-    """One call of flex attention under a block mask; compiled on CUDA, as its maker means it (slow elsewhere).
-
-    Raises ValueError for a piece that sees two pasts: tiles of a branch are for the other back ends.
-    """
+    """One call of flex attention under a block mask; compiled on CUDA, as its maker means it (slow elsewhere)."""
     import torch
     from torch.nn.attention.flex_attention import create_block_mask, flex_attention
 
-    if any(len(piece.past) > 1 for piece in runs):
-        raise ValueError("flex attention reads one past a piece")
-    rows = [row for piece in runs for row in _flex_rows(piece)]
-    first, last, start, end = torch.tensor(rows, device=query.device).T
+    most = max(len(piece.past) for piece in runs)
+    rows = [row for piece in runs for row in _flex_rows(piece, most)]
+    first, last, *past = torch.tensor(rows, device=query.device).T
 
     def visible(_: Any, __: Any, at: Any, seen: Any) -> Any:
-        return ((seen >= first[at]) & (seen <= last[at])) | ((seen >= start[at]) & (seen < end[at]))
+        found = (seen >= first[at]) & (seen <= last[at])
+        for start, end in zip(past[::2], past[1::2], strict=True):
+            found = found | ((seen >= start[at]) & (seen < end[at]))
+        return found
 
     mask = create_block_mask(visible, None, None, query.shape[2], key.shape[2], device=str(query.device))
     kernel: Any = _compiled(flex_attention) if query.device.type == "cuda" else flex_attention
@@ -285,11 +281,12 @@ def _flex(
     return out
 
 
-def _flex_rows(piece: Piece) -> Iterator[tuple[int, int, int, int]]:
-    """For each query of a piece: its first and last own key, and the bounds of its past."""
+def _flex_rows(piece: Piece, most: int) -> Iterator[list[int]]:
+    """For each query of a piece: its first and last own key, and the bounds of `most` pasts, some of them empty."""
     (a, b), (c, d) = piece.queries, piece.keys
+    past = [bound for part in piece.past for bound in part] + [0, 0] * (most - len(piece.past))
     for last in range(d - (b - a), d):
-        yield c, last, *(piece.past[0] if piece.past else (0, 0))
+        yield [c, last, *past]
 
 
 @cache

@@ -16,16 +16,16 @@ class Span(NamedTuple):
 
     start: int
     end: int
-    past: tuple[int, int] = (0, 0)
-    """The (start, end) of earlier tokens of the row that all of them see; empty for a sequence of its own."""
+    past: tuple[tuple[int, int], ...] = ()
+    """The (start, end) of earlier runs of the row that all of them see whole; none for a sequence of its own."""
 
 
 class Part(NamedTuple):
     """A span before it is laid into a row."""
 
     tokens: Tokens
-    past: tuple[int, int] = (0, 0)
-    """As in `Span`; it begins where a sequence begins, so the positions go on after its length."""
+    past: tuple[tuple[int, int], ...] = ()
+    """As in `Span`: together the beginning of a sequence, so the positions go on after their length."""
     member: int | None = None
     """The sequence that ends with it, if one does."""
 
@@ -118,7 +118,8 @@ def row(members: Sequence[int], chosen: Sequence[Tokens]) -> Row:
 def lay(parts: Sequence[Part]) -> Row:
     """The row of these parts, in this order; a part's past must lie before it."""
     arrays = [np.asarray(part.tokens, dtype=np.int64) for part in parts]
-    positions = [np.arange(len(array)) + part.past[1] - part.past[0] for part, array in zip(parts, arrays, strict=True)]
+    before = [sum(end - start for start, end in part.past) for part in parts]
+    positions = [np.arange(len(array)) + seen for seen, array in zip(before, arrays, strict=True)]
     ends = np.cumsum([len(array) for array in arrays]).tolist()
     spans = [Span(end - len(array), end, part.past) for part, array, end in zip(parts, arrays, ends, strict=True)]
     members = [(part.member, end) for part, end in zip(parts, ends, strict=True) if part.member is not None]

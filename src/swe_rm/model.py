@@ -182,7 +182,7 @@ def turn_row(log: batch.Tokens, ends: Sequence[int], suffixes: Sequence[batch.To
     if not all(map(len, suffixes)):
         raise ValueError("a suffix is empty")
     own = [
-        batch.Part(suffix, (0, end), number) for number, (end, suffix) in enumerate(zip(ends, suffixes, strict=True))
+        batch.Part(suffix, ((0, end),), number) for number, (end, suffix) in enumerate(zip(ends, suffixes, strict=True))
     ]
     return batch.lay([batch.Part(log[: max(ends)]), *own])
 

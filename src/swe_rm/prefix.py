@@ -1,11 +1,12 @@
 """Which sequences are read together: candidates of one task share the tokens they begin with, where that pays.
 
-A tree is a shared beginning, read once, and what each member adds to it. A sequence that shares nothing is a tree of
-its own. Rows are made of whole trees, longest first, under a token budget.
+A tree is a shared beginning, read once, and what each member adds to it; members that share more are branches of it. A
+sequence that shares nothing is a tree of its own. Rows are made of whole trees, longest first, under a token budget.
 """
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -25,14 +26,22 @@ TREE_ROWS = 4
 class Tree(NamedTuple):
     """Sequences that begin alike."""
 
-    members: tuple[int, ...]
-    """By their index in the caller's list."""
+    own: tuple[int, ...]
+    """Those that go on alone from here, by their index in the caller's list."""
     shared: int = 0
     """How many tokens all of them begin with and are read once; each adds at least one of its own."""
+    branches: tuple["Tree", ...] = ()
+    """Those that share more; their `shared` counts from the first token too."""
 
-    def tokens(self, sequences: Sequence[batch.Tokens]) -> int:
-        """Tokens to read."""
-        return self.shared + sum(len(sequences[index]) - self.shared for index in self.members)
+    @property
+    def members(self) -> tuple[int, ...]:
+        """All sequences, in the order in which a row holds them."""
+        return self.own + tuple(index for branch in self.branches for index in branch.members)
+
+    def tokens(self, sequences: Sequence[batch.Tokens], above: int = 0) -> int:
+        """Tokens to read after the first `above`."""
+        below = sum(branch.tokens(sequences, self.shared) for branch in self.branches)
+        return self.shared - above + sum(len(sequences[index]) - self.shared for index in self.own) + below
 
 
 def rows(
@@ -59,12 +68,26 @@ def row(trees: Sequence[Tree], sequences: Sequence[batch.Tokens]) -> batch.Row:
     parts: list[batch.Part] = []
     size = 0
     for tree in trees:
-        past = (size, size + tree.shared) if tree.shared else (0, 0)
-        if tree.shared:
-            parts.append(batch.Part(sequences[tree.members[0]][: tree.shared]))
-        parts += [batch.Part(sequences[index][tree.shared :], past, index) for index in tree.members]
+        parts += _parts(tree, sequences, (), size)
         size += tree.tokens(sequences)
     return batch.lay(parts)
+
+
+def _parts(
+    tree: Tree, sequences: Sequence[batch.Tokens], past: tuple[tuple[int, int], ...], size: int
+) -> Iterator[batch.Part]:
+    """A tree laid out after the first `size` tokens of a row; `past` is what the trees above it have read."""
+    above = sum(end - start for start, end in past)
+    if tree.shared > above:
+        yield batch.Part(sequences[tree.members[0]][above : tree.shared], past)
+        past = (*past, (size, size + tree.shared - above))
+        size += tree.shared - above
+    for index in tree.own:
+        yield batch.Part(sequences[index][tree.shared :], past, index)
+        size += len(sequences[index]) - tree.shared
+    for branch in tree.branches:
+        yield from _parts(branch, sequences, past, size)
+        size += branch.tokens(sequences, tree.shared)
 
 
 def halves(trees: Sequence[Tree]) -> tuple[tuple[Tree, ...], tuple[Tree, ...]]:
@@ -74,28 +97,41 @@ def halves(trees: Sequence[Tree]) -> tuple[tuple[Tree, ...], tuple[Tree, ...]]:
         return tuple(trees[:middle]), tuple(trees[middle:])
     (tree,) = trees
     middle = len(tree.members) // 2
-    return (_tree(tree.members[:middle], tree.shared),), (_tree(tree.members[middle:], tree.shared),)
+    return (_only(tree, {*tree.members[:middle]}),), (_only(tree, {*tree.members[middle:]}),)
 
 
-def common(sequences: Sequence[batch.Tokens]) -> int:
-    """How many tokens all sequences begin with, one less than the shortest at most."""
-    first = np.asarray(sequences[0])
-    length = min(map(len, sequences)) - 1
-    for other in sequences[1:]:
-        differing = np.flatnonzero(first[:length] != np.asarray(other)[:length])
-        length = int(differing[0]) if len(differing) else length
-    return max(0, length)
+def _only(tree: Tree, kept: Collection[int]) -> Tree:
+    """A tree without its other members; what one of them alone begins with is shared no more."""
+    own = [index for index in tree.own if index in kept]
+    branches = []
+    for branch in tree.branches:
+        rest = [index for index in branch.members if index in kept]
+        if len(rest) == 1:
+            own += rest
+        elif rest:
+            branches.append(_only(branch, kept))
+    if not own and len(branches) == 1:
+        return branches[0]
+    return Tree(tuple(own), tree.shared if len(own) + len(branches) > 1 else 0, tuple(branches))
 
 
-def gain(lengths: Sequence[int], shared: int, crossover: float) -> float:
+def alike(first: batch.Tokens, second: batch.Tokens) -> int:
+    """How many tokens two sequences begin with alike, one less than the shorter at most."""
+    length = min(len(first), len(second)) - 1
+    differing = np.flatnonzero(np.asarray(first)[:length] != np.asarray(second)[:length])
+    return int(differing[0]) if len(differing) else max(0, length)
+
+
+def gain(lengths: Sequence[int], shared: int, crossover: float, above: int = 0) -> float:
     """Work on sequences of these lengths each alone over work on them with the first `shared` tokens read once.
 
-    A sequence of T tokens is T + T^2 / crossover of work: `crossover` is the length at which attention costs as much as
-    everything else (13.9k for 30B-A3B, 1.4k for 4 layers of 256).
+    Both after the first `above` tokens, which are read once anyhow. A sequence of T tokens is T + T^2 / crossover of
+    work: `crossover` is the length at which attention costs as much as everything else (13.9k for 30B-A3B, 1.4k for 4
+    layers of 256).
     """
 
     def work(tokens: float) -> float:
-        return tokens + tokens**2 / crossover
+        return tokens - above + (tokens**2 - above**2) / crossover
 
     alone = sum(map(work, lengths))
     return alone / (alone - (len(lengths) - 1) * work(shared))
@@ -108,17 +144,57 @@ def _trees(
     for index, group in enumerate(range(len(sequences)) if groups is None else groups):
         together[group].append(index)
     for members in together.values():
-        members.sort(key=lambda index: -len(sequences[index]))
-        shared = common([sequences[index] for index in members])
-        own = [len(sequences[index]) - shared for index in members]
-        for at in batch.in_order(own, range(len(members)), max(1, TREE_ROWS * budget - shared)):
-            tree = Tree(tuple(members[place] for place in at), shared)
-            lengths = [len(sequences[index]) for index in tree.members]
-            if len(at) > 1 and gain(lengths, shared, crossover) >= LEAST_GAIN:
-                yield tree
-            else:
-                yield from (Tree((index,)) for index in tree.members)
+        alone, shared = _grown(members, sequences, crossover)
+        yield from map(_alone, alone)
+        for tree in shared:
+            yield from _within(tree, sequences, TREE_ROWS * budget, crossover)
 
 
-def _tree(members: tuple[int, ...], shared: int) -> Tree:
-    return Tree(members, shared if len(members) > 1 else 0)
+def _grown(members: Sequence[int], sequences: Sequence[batch.Tokens], crossover: float) -> tuple[list[int], list[Tree]]:
+    """Sequences of one task that stay alone, and trees of the others: a beginning is shared where that pays.
+
+    Sorted, sequences that begin alike are neighbours, and the least that neighbours have in common is what all have.
+    """
+    order = sorted(members, key=lambda index: np.asarray(sequences[index], dtype=">u4").tobytes())
+    lengths = [len(sequences[index]) for index in order]
+    common = [alike(sequences[a], sequences[b]) for a, b in pairwise(order)]
+
+    def grow(first: int, last: int, above: int) -> tuple[list[int], list[Tree]]:
+        """The same of a run of `order` after its first `above` tokens, which are read once."""
+        own: list[int] = []
+        branches: list[Tree] = []
+        todo = [(first, last)]
+        while todo:
+            a, b = todo.pop()
+            if b - a == 1:
+                own.append(order[a])
+                continue
+            shared = min(common[a : b - 1])
+            if shared > above and gain(lengths[a:b], shared, crossover, above) >= LEAST_GAIN:
+                inner, deeper = grow(a, b, shared)
+                branches.append(Tree(tuple(inner), shared, tuple(deeper)))
+                continue
+            cuts = [a, *(at + 1 for at in range(a, b - 1) if common[at] == shared), b]
+            todo += reversed(list(pairwise(cuts)))
+        return own, branches
+
+    return grow(0, len(order), 0)
+
+
+def _within(tree: Tree, sequences: Sequence[batch.Tokens], budget: int, crossover: float) -> Iterator[Tree]:
+    """A tree as trees of at most `budget` tokens each; what then shares too little stays alone."""
+    if tree.tokens(sequences) <= budget:
+        yield tree
+        return
+    members = tree.members
+    own = [len(sequences[index]) - tree.shared for index in members]
+    for places in batch.in_order(own, range(len(members)), max(1, budget - tree.shared)):
+        part = _only(tree, {members[place] for place in places})
+        if gain([len(sequences[index]) for index in part.members], part.shared, crossover) >= LEAST_GAIN:
+            yield part
+        else:
+            yield from map(_alone, part.members)
+
+
+def _alone(index: int) -> Tree:
+    return Tree((index,))
