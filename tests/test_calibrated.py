@@ -45,6 +45,10 @@ class Other(Sure):
     name = "sure@2"
 
 
+class Half(Sure):
+    name = "sure@1+bfloat16"
+
+
 def verdicts() -> dict[str, Verdict]:
     return {verdict.attempt_id: verdict for verdict in Sure()(TRAJECTORIES)}
 
@@ -101,6 +105,14 @@ def test_another_version_of_the_verifier_is_refused(tmp_path: Path) -> None:
     folder = written(tmp_path / "c", spec=f"{__name__}:Other")
     with pytest.raises(VerifierError, match=r"fitted for sure@1, but .*:Other is now sure@2"):
         load_verifier(f"calibrated:{folder}")
+
+
+def test_the_same_weights_in_other_numbers_are_not_refused_and_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "c", spec=f"{__name__}:Half")
+    assert load_verifier(f"calibrated:{folder}").name.startswith("platt(sure@1+bfloat16)@")
+    map_of = calibrated.read(folder).calibrator
+    assert calibrated.Calibrated(Half(), map_of, "kiln@3").name == "kiln@3+bfloat16"
+    assert calibrated.Calibrated(Sure(), map_of, "kiln@3").name == "kiln@3"
 
 
 def test_a_folder_with_a_calibrator_is_known_by_its_content(tmp_path: Path) -> None:

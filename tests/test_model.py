@@ -295,6 +295,22 @@ def test_saved_and_loaded_it_answers_the_same_and_bf16_nearly(tiny: model.Verdic
         assert half == pytest.approx(full, abs=0.05)
 
 
+@pytest.mark.parametrize("device_map", ["nonsense", "cuda:99", {"": "cuda:99"}])
+def test_a_device_that_is_not_here_is_one_line(tiny_checkpoint: Path, device_map: str | dict[str, str]) -> None:
+    with pytest.raises(VerifierError, match=r"no device '(nonsense|cuda:99)'"):
+        model.load(tiny_checkpoint, device_map=device_map)
+
+
+def test_a_device_map_of_the_cpu_alone_is_the_cpu(tiny_checkpoint: Path) -> None:
+    assert model.load(tiny_checkpoint, device_map="cpu").network.dtype == torch.float32
+    assert model.load(tiny_checkpoint, device_map={"": "cpu"}).network.dtype == torch.float32
+
+
+def test_the_name_says_what_the_weights_are_kept_in(tiny: model.VerdictModel, tiny_checkpoint: Path) -> None:
+    assert tiny.full_name == tiny.card.full_name
+    assert model.load(tiny_checkpoint, dtype="bfloat16").full_name == f"{tiny.full_name}+bfloat16"
+
+
 @pytest.mark.parametrize("experts", ["auto", "eager", "grouped_mm", "sorted"])
 def test_every_experts_implementation_answers_the_same(
     tiny: model.VerdictModel, tiny_checkpoint: Path, experts: str

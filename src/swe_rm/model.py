@@ -26,6 +26,8 @@ HEAD_ROWS = 64
 """Rows that meet the output head at once: 0.6 MB of fp32 logits each with a vocabulary of 151,936."""
 
 DType = Literal["float32", "bfloat16", "float16"]
+SPREADS = ("auto", "balanced", "balanced_low_0", "sequential")
+"""Words for a device map that accelerate works out."""
 
 
 class Card(Noun):
@@ -99,6 +101,12 @@ class VerdictModel:
         """Where the input embeddings live: inputs go there, accelerate's hooks move the rest."""
         device: torch.device = self.network.get_input_embeddings().weight.device
         return device
+
+    @property
+    def full_name(self) -> str:
+        """The card's, with what the weights are kept in where that is not fp32: name@version.digest+bfloat16."""
+        dtype = str(self.network.dtype).removeprefix("torch.")
+        return self.card.full_name if dtype == "float32" else f"{self.card.full_name}+{dtype}"
 
     def renderer(self, policy: LengthPolicy | None = None) -> Renderer:
         """The renderer these weights were trained with; `policy` replaces the length policy only."""
@@ -250,17 +258,17 @@ def load_network(
     """Load the weights of any Qwen3-MoE folder. Only safetensors and JSON are read; no code, no pickle.
 
     fp32 on CPU and bf16 elsewhere unless `dtype` says otherwise. Raises CheckpointError where a file is missing, cut
-    short or of another architecture, and where the weights are not exactly those that config.json describes.
+    short or of another architecture, and where the weights are not exactly those that config.json describes;
+    VerifierError for a device that is not here.
     """
     torch, transformers = _libraries()
     from safetensors import SafetensorError
 
     _check_files(folder)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    on_cpu = device == "cpu" if device_map is None else not torch.cuda.is_available()
-    dtype = dtype or ("float32" if on_cpu else "bfloat16")
     if device_map is not None and importlib.util.find_spec("accelerate") is None:
         raise MissingExtraError("accelerate", "train")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = dtype or ("float32" if _on_cpu(device if device_map is None else device_map) else "bfloat16")
     config = _config(folder)
     loud = transformers.utils.logging.get_verbosity()
     transformers.utils.logging.set_verbosity_error()  # its table of odd weights; we name them below
@@ -278,6 +286,10 @@ def load_network(
         )
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # of accelerate, for a map that leaves weights without a device or room
+        if device_map is None:
+            raise
+        raise VerifierError(f"device map {device_map}: {' '.join(str(error).split())}") from None
     finally:
         transformers.utils.logging.set_verbosity(loud)
     _refuse_other_weights(folder, found)
@@ -285,6 +297,26 @@ def load_network(
     if device_map is None:
         network.to(device)
     return network.eval()
+
+
+def _on_cpu(device: str | dict[str, Any]) -> bool:
+    """Whether all of a device, or of a device map, is the CPU. Raises VerifierError for one that is not here."""
+    import torch
+
+    if device in SPREADS:
+        return not torch.cuda.is_available()
+    kinds = set()
+    for name in device.values() if isinstance(device, dict) else [device]:
+        if name == "disk":
+            continue
+        try:
+            kinds.add(torch.empty(0, device=name).device.type)
+        except (RuntimeError, AssertionError, NotImplementedError):  # which of them depends on torch's build
+            raise VerifierError(
+                f"no device {name!r} for torch here ({torch.cuda.device_count()} GPUs); there is cpu, cuda, cuda:0, "
+                f"{', '.join(SPREADS)}"
+            ) from None
+    return kinds <= {"cpu"}
 
 
 def _config(folder: Path) -> Any:

@@ -1,6 +1,7 @@
 """Verdict, the Verifier protocol, and rank: what a verifier answers and what one does with it first."""
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
@@ -43,12 +44,22 @@ class Verdict(Noun):
         return min(1.0, math.exp(self.logprob_yes) + math.exp(self.logprob_no))
 
 
+NUMBERS = re.compile(r"\+(?:bfloat16|float16)")
+"""What a verifier's name ends in where its weights are not fp32: they answer otherwise, by up to 0.03 of a score."""
+
+
+def numbers(name: str) -> str:
+    """The numbers that a verifier's name says its weights are in, as `+bfloat16`; "" for fp32 and for no weights."""
+    found = NUMBERS.search(name)
+    return found[0] if found else ""
+
+
 class Verifier(Protocol):
     """Anything that yields verdicts. Verdicts carry ids and are joined by them, never by position."""
 
     @property
     def name(self) -> str:
-        """name@version, as it stands in every output."""
+        """name@version, as it stands in every output; with `numbers` at its end where weights are not fp32."""
         ...
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:

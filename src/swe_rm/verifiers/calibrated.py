@@ -11,7 +11,7 @@ from swe_rm.calibrate import Calibrator, Method, cross_fitted, fit
 from swe_rm.errors import RecordError, VerifierError
 from swe_rm.metrics import calibration_error
 from swe_rm.trajectory import Labelled, Noun, Outcome, Trajectory
-from swe_rm.verdict import Verdict, Verifier
+from swe_rm.verdict import NUMBERS, Verdict, Verifier, numbers
 
 FILE = "calibrator.json"
 FOLDS = 5
@@ -25,7 +25,7 @@ class Calibration(Noun):
     verifier: str
     """How to load the verifier, as given on the command line; paths in it are absolute."""
     verifier_name: str
-    """name@version it was fitted for; it is applied to no other."""
+    """name@version it was fitted for; it is applied to no other, but to the same weights in other numbers."""
     calibrator: Calibrator
     n_tasks: int
     base_rate: float
@@ -45,7 +45,9 @@ class Calibrated:
     @property
     def name(self) -> str:
         """The name given, or method(inner name)@digest of the map; an inner `mean(a@1,b@2)` keeps its versions too."""
-        return self._name or f"{self._calibrator.method}({self._verifier.name})@{self._calibrator.digest[:8]}"
+        if self._name:
+            return self._name + numbers(self._verifier.name)
+        return f"{self._calibrator.method}({self._verifier.name})@{self._calibrator.digest[:8]}"
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory; raises whatever the inner verifier raises."""
@@ -114,7 +116,7 @@ def load(folder: Path, load_verifier: Callable[[str], Verifier]) -> Calibrated:
     """
     calibration = read(folder)
     inner = load_verifier(calibration.verifier)
-    if inner.name != calibration.verifier_name:
+    if NUMBERS.sub("", inner.name) != NUMBERS.sub("", calibration.verifier_name):
         raise VerifierError(
             f"{folder / FILE}: fitted for {calibration.verifier_name}, but {calibration.verifier} is now {inner.name}"
         )

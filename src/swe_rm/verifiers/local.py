@@ -45,8 +45,8 @@ class Local:
 
     @property
     def name(self) -> str:
-        """name@version of the checkpoint's card, the run's digest in the version."""
-        return self._model.card.full_name
+        """name@version of the checkpoint's card, the run's digest in the version, and its numbers if not fp32."""
+        return self._model.full_name
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory.
