@@ -2,9 +2,11 @@
 
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from swe_rm.errors import MissingExtraError, SweRmError
 
@@ -38,11 +40,27 @@ def session(ray: Any, workers: int) -> Iterator[None]:
             ray.shutdown()
 
 
+PATIENCE = 10
+"""Seconds for a cluster to take a connection; Ray itself tries for more than 100."""
+
+
 def _begin(ray: Any, workers: int) -> None:
     if address := os.environ.get("RAY_ADDRESS"):
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except ConnectionError:
+        except OSError:
             raise SweRmError(f"no Ray cluster answers at {address} (RAY_ADDRESS)") from None
     else:
         ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nothing takes a connection at HOST:PORT; `auto` and `local` name no host."""
+    at = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        port = at.port
+    except ValueError:
+        raise SweRmError(f"{address} (RAY_ADDRESS) is not HOST:PORT") from None
+    if at.hostname and port:
+        socket.create_connection((at.hostname, port), PATIENCE).close()
