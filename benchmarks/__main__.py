@@ -74,6 +74,7 @@ def report(lines: Sequence[dict[str, Any]], load: float) -> str:
         parts += ["| peer | ratio | asked for | cpu | peer s | ours s | peak |", "|---|---|---|---|---|---|---|"]
         parts += [_row(peer) for peer in (line, *line["others"])]
         parts += ["", f"Gate: {line['gate']}."]
+        parts += _longest(line["longest"])
     return "\n".join(parts) + "\n"
 
 
@@ -90,6 +91,18 @@ def _row(peer: dict[str, Any]) -> str:
         f"{peer['peak_ratio']} ({peer['theirs_peak_mb']} / {peer['ours_peak_mb']} MB)" + f" {peak_goal}".rstrip(),
     )
     return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def _longest(found: dict[str, Any] | None) -> list[str]:
+    """What is done within a budget of memory, if that was looked at."""
+    if not found or not all(found["runs"].values()):
+        return []
+    ours = found["runs"]["ours"]
+    told = [
+        f"{peer}: {size:,} {found['unit']}" + (f", **{ours / size:.3g}** times less" if peer != "ours" else "")
+        for peer, size in found["runs"].items()
+    ]
+    return ["", f"Within {found['budget_mb']} MB at most (to a sixteenth): {'; '.join(told)}."]
 
 
 def _asked(goal: float | None, ratio: float | None) -> str:

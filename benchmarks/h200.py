@@ -4,12 +4,13 @@
     python -m benchmarks.h200 experts     # one layer's experts; 512, 8k, 64k
     python -m benchmarks.h200 score       # one trajectory, against stock transformers
     python -m benchmarks.h200 pack        # 64 of the real length mix, against padded batches
-    python -m benchmarks.h200 train       # one LoRA step
+    python -m benchmarks.h200 train       # one LoRA step, against TRL
     python -m benchmarks.h200 score --tiny  # any part at a small size, on CPU too
 
 Run the parts apart and in this order, each takes under ten minutes. Every row is a JSON line with what was reached of
-the limit; a path that fails prints its error and the next one runs. Speed needs no trained weights, but a trained
-router is less even than a random one: the spread of the load is printed.
+the limit; a path that fails prints its error and the next one runs. The first path of a part says what is right: one
+that gives something else is not timed, and the exit code is 1. Speed needs no trained weights, but a trained router is
+less even than a random one: the spread of the load is printed.
 """
 
 import argparse
@@ -27,9 +28,12 @@ from typing import Any, NamedTuple
 
 import torch
 
-from swe_rm import attention, batch, experts, model, prefix
+from benchmarks import apart, training_steps
+from benchmarks.toy import NO, YES, padded
+from swe_rm import adapters, attention, batch, experts, model, prefix
 from swe_rm.attention import Backend
 from swe_rm.batch import Span
+from swe_rm.recipe import TrainConfig
 
 MATMUL = 790e12
 """FLOP/s of bf16 matrix products measured on an H200: the limit every row is held against."""
@@ -46,7 +50,7 @@ TINY = {
 LENGTHS = {
     "attn": [8_192, 32_768, 131_072],
     "experts": [512, 8_192, 65_536],
-    "score": [8_192, 32_768, 131_072],
+    "score": [8_192, 32_768, 65_536, 131_072],
     "pack": [],
     "train": [8_192, 32_768],
 }
@@ -55,7 +59,10 @@ MIX = [
     (1, 130_000),
 ]  # fmt: skip
 """Tokens of public labelled trajectories by quantile (characters over 4), log-linear in between."""
-BF16_TOLERANCE = 2e-2
+WITHIN = {torch.float32: 1e-4, torch.bfloat16: 0.1}
+"""How far a log-probability, or a state as a share of the largest, may be from the first path's."""
+ROOM_GIB = 80
+"""What 256k tokens are to be scored within, weights and all."""
 
 
 class Bench(NamedTuple):
@@ -66,6 +73,8 @@ class Bench(NamedTuple):
     lengths: Sequence[int]
     rounds: int
     count: int
+    failed: list[str]
+    """Paths that gave something else than the first."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -87,11 +96,11 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     lengths = asked.lens or ([256] if asked.tiny else LENGTHS[asked.part])
-    bench = Bench(device, asked.tiny, lengths, asked.rounds, asked.n)
+    bench = Bench(device, asked.tiny, lengths, asked.rounds, asked.n, [])
     said = torch.cuda.get_device_name() if device.type == "cuda" else "cpu"
     print(json.dumps({"part": asked.part, "torch": torch.__version__, "device": said, "tiny": asked.tiny}))
     {"attn": attn, "experts": one_block, "score": score, "pack": pack, "train": train}[asked.part](bench)
-    return 0
+    return int(bool(bench.failed))
 
 
 def attn(bench: Bench) -> None:
@@ -104,11 +113,13 @@ def attn(bench: Bench) -> None:
         for name, cut in (("whole", [length]), ("two documents", [length // 2, length])):
             runs = attention.pieces([Span(a, b) for a, b in zip([0, *cut[:-1]], cut, strict=True)])
             flop = sum(2 * (b - a) ** 2 * heads * dim for (a, b) in (piece.queries for piece in runs))
+            work = Work(flop, length, apart.states)
+            right = None
             for backend in attention.offered(bench.device):
                 if backend == "eager" and length > 8_192:
                     continue
                 run = _attention(backend, query, key, value, runs, dim**-0.5)
-                _row(bench, f"{backend}, {name}", run, flop, length)
+                right = _row(bench, f"{backend}, {name}", run, work, right)
 
 
 def _attention(backend: Backend, *inputs: Any) -> Callable[[], Any]:
@@ -126,29 +137,30 @@ def one_block(bench: Bench) -> None:
         chosen = block.gate(states)[2]
         load = torch.bincount(chosen.flatten(), minlength=shape["num_experts"]).float()
         print(json.dumps({"tokens": length, "largest_load": round(float(load.max() / load.mean()), 2)}))
-        for way in ("auto", "eager", "grouped_mm", "sorted"):
+        right = None
+        for way in ("grouped_mm", "auto", "eager", "sorted"):
             experts.use(network, way)  # type: ignore[arg-type]
-            _row(bench, way, torch.inference_mode()(partial(block, states)), 2 * length * each, length)
+            run = torch.inference_mode()(partial(block, states))
+            right = _row(bench, way, run, Work(2 * length * each, length, apart.states), right)
 
 
 def score(bench: Bench) -> None:
-    """One trajectory, against stock transformers; the answers are compared first."""
+    """One trajectory, against stock transformers."""
     network = _network(bench)
     made = _engine(network)
     for length in bench.lengths:
         ids = torch.randint(100, bench.shape["vocab_size"], (1, length), device=bench.device)
         row = batch.row((0,), [ids[0].cpu().numpy()])
-        flop = _flop(bench.shape, [length])
+        work = Work(_flop(bench.shape, [length]), length, apart.answers)
         sides = {
-            "stock generate(max_new_tokens=1)": lambda ids=ids: _generate(network, ids),
-            "stock forward logits_to_keep=1": lambda ids=ids: _stock(network, ids),
+            "stock forward logits_to_keep=1": lambda ids=ids: [_stock(network, ids)],
+            "stock generate(max_new_tokens=1)": lambda ids=ids: [_generate(network, ids)],
             "ours": lambda row=row: made.logprobs(row),
         }
-        if length <= 32_768:
-            _same(sides["ours"](), sides["stock forward logits_to_keep=1"]())
+        right = None
         for name, run in sides.items():
             (experts.use(network, "auto") if name == "ours" else _as_stock(network))
-            _row(bench, name, run, flop, length)
+            right = _row(bench, name, run, work, right)
 
 
 def pack(bench: Bench) -> None:
@@ -161,43 +173,60 @@ def pack(bench: Bench) -> None:
     flop, tokens = _flop(bench.shape, lengths), sum(lengths)
     print(json.dumps({"trajectories": len(lengths), "tokens": tokens, "longest": max(lengths)}))
 
-    def ours() -> None:
+    def ours() -> list[tuple[float, float]]:
+        found = [(0.0, 0.0)] * len(inputs)
         for trees in prefix.rows(inputs, 8_192):
-            made.logprobs(prefix.row(trees, inputs))
+            row = prefix.row(trees, inputs)
+            for member, pair in zip(row.members, made.logprobs(row), strict=True):
+                found[member] = pair
+        return found
 
-    experts.use(network, "auto")
-    _row(bench, "ours", ours, flop, tokens)
+    work = Work(flop, tokens, apart.answers)
     _as_stock(network)
-    _row(bench, "stock one by one", lambda: [_stock(network, _tensor(ids, bench)) for ids in inputs], flop, tokens)
-    _row(bench, "stock padded 2, file order", lambda: _padded(network, inputs, 2, bench), flop, tokens)
+    alone = lambda: [_stock(network, _tensor(ids, bench)) for ids in inputs]  # noqa: E731
+    right = _row(bench, "stock one by one", alone, work, None)
+    _row(bench, "stock padded 2, file order", lambda: _padded(network, inputs, 2, bench), work, right)
+    experts.use(network, "auto")
+    _row(bench, "ours", ours, work, right)
 
 
 def train(bench: Bench) -> None:
-    """One LoRA step on the attention of all layers, checkpointed, loss at the label alone."""
-    from peft import LoraConfig, get_peft_model
-
+    """One LoRA step on the attention of all layers, checkpointed, against TRL: one attempt, then four in a row."""
     network = _network(bench)
-    experts.use(network, "auto")
-    network.requires_grad_(False)
-    wrapped: Any = get_peft_model(network, LoraConfig(r=16, target_modules=["q_proj", "k_proj", "v_proj", "o_proj"]))
-    network.gradient_checkpointing_enable({"use_reentrant": False})
-    network.enable_input_require_grads()
-    wrapped.train()
-    made = _engine(network)
-    attended = 2 * bench.shape["num_hidden_layers"] * bench.shape["num_attention_heads"] * bench.shape["head_dim"]
+    lora = {"name": "t", "out": "x", "data": ["x"], "lora": {"rank": 16}}
+    adapters.choose(network, TrainConfig.model_validate(lora))
+    for name, parameter in network.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)  # at zero the other factor has no gradient to compare
+    network.train().gradient_checkpointing_enable({"use_reentrant": False})
+    within = training_steps.FP32 if bench.dtype == torch.float32 else training_steps.BF16
     for length in bench.lengths:
-        dice = torch.Generator().manual_seed(length)
-        ids = torch.randint(100, bench.shape["vocab_size"], (length,), generator=dice)
-        row = batch.row((0,), [ids.numpy()])
-        causal = attended * length**2
-        flop = 3 * (_flop(bench.shape, [length]) - causal) + 4.5 * causal
+        for count, name in ((1, "one attempt"), (4, "four packed")):
+            items = training_steps.examples([length // count] * count, bench.shape["vocab_size"])
+            work = Work(_training_flop(bench.shape, [length // count] * count), length, apart.steps(within))
+            _as_stock(network)
+            right = _row(bench, f"TRL SFTTrainer, {name}", _trl(network, items, bench), work, None)
+            _row(bench, f"ours, {name}", partial(training_steps.ours, network, items, length), work, right)
 
-        def step(row: batch.Row = row) -> None:
-            wrapped.zero_grad()
-            logits = network.lm_head(made.hidden(row)[-1:]).float()
-            torch.nn.functional.cross_entropy(logits, torch.zeros(1, dtype=torch.long, device=bench.device)).backward()
 
-        _row(bench, "ours, LoRA r=16, label loss", step, flop, length)
+def _trl(network: Any, items: Sequence[Any], bench: Bench) -> Callable[[], Any]:
+    """TRL's step as it is on CUDA; its trainer is made at the first one, so that what it lacks is that path's error."""
+    on_cpu = bench.device.type == "cpu"
+    made: list[training_steps.Trl] = []
+
+    def step() -> Any:
+        if not made:
+            made.append(training_steps.Trl(network, items, size=len(items), flat=len(items) > 1, on_cpu=on_cpu))
+        return made[0].step(as_on_cuda=True)
+
+    return step
+
+
+def _training_flop(shape: dict[str, int], lengths: Sequence[int]) -> float:
+    """Of a step with every layer checkpointed: matrix products three times, attention four and a half."""
+    attended = 2 * shape["num_hidden_layers"] * shape["num_attention_heads"] * shape["head_dim"]
+    causal = sum(attended * length**2 for length in lengths)
+    return 3 * (_flop(shape, lengths) - causal) + 4.5 * causal
 
 
 def mixed_lengths(count: int, seed: int = 0) -> list[int]:
@@ -244,7 +273,7 @@ def _default(dtype: torch.dtype) -> Iterator[None]:
 
 def _engine(network: Any) -> model.VerdictModel:
     made = object.__new__(model.VerdictModel)
-    made.network, made.verdict_ids = network, (11, 22)
+    made.network, made.verdict_ids = network, (YES, NO)
     return made
 
 
@@ -255,54 +284,75 @@ def _as_stock(network: Any) -> None:
 
 def _stock(network: Any, ids: torch.Tensor) -> list[float]:
     with torch.inference_mode():
-        logits = network(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, 0].float()
-        return torch.log_softmax(logits, -1)[[11, 22]].tolist()
+        return _answer(network(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, 0])
 
 
-def _generate(network: Any, ids: torch.Tensor) -> Any:
+def _generate(network: Any, ids: torch.Tensor) -> list[float]:
     with torch.inference_mode():
-        return network.generate(
+        scores = network.generate(
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=1, do_sample=False, output_scores=True,
             return_dict_in_generate=True,
         ).scores  # fmt: skip
+    return _answer(scores[0][0])
+
+
+def _answer(logits: torch.Tensor) -> list[float]:
+    found: list[float] = torch.log_softmax(logits.float(), -1)[[YES, NO]].tolist()
+    return found
 
 
 def _tensor(ids: Any, bench: Bench) -> torch.Tensor:
     return torch.as_tensor(ids, device=bench.device)[None]
 
 
-def _padded(network: Any, inputs: Sequence[Any], size: int, bench: Bench) -> None:
-    from benchmarks.toy import padded
-
+def _padded(network: Any, inputs: Sequence[Any], size: int, bench: Bench) -> list[list[float]]:
+    found = []
     for at in range(0, len(inputs), size):
         ids, mask = (tensor.to(bench.device) for tensor in padded(inputs[at : at + size]))
         with torch.inference_mode():
-            network(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1)
+            logits = network(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=1).logits
+        found += [_answer(row[0]) for row in logits]
+    return found
 
 
-def _same(ours: Sequence[Sequence[float]], stock: Sequence[float]) -> None:
-    most = max(abs(a - b) for a, b in zip(ours[0], stock, strict=True))
-    print(json.dumps({"gate": "log-probabilities agree", "difference": most, "held": most < BF16_TOLERANCE}))
+class Work(NamedTuple):
+    """What a path is to do."""
+
+    flop: float
+    tokens: int
+    gate: apart.Gate
 
 
-def _row(bench: Bench, name: str, run: Callable[[], Any], flop: float, tokens: int) -> None:
-    """Time one path and print its line."""
+def _row(bench: Bench, name: str, run: Callable[[], Any], work: Work, right: Any) -> Any:
+    """Run one path, hold it against what is right, time it and print its line; what is right from here on."""
+    where = {"path": name, "tokens": work.tokens}
     try:
-        seconds, extra = _timed(bench, run)
-    except (RuntimeError, ValueError, NotImplementedError) as error:
+        found = run()
+        if right is not None and not _held(bench, where, work.gate(found, right)):
+            return right
+        seconds, memory = _timed(bench, run)
+    except (RuntimeError, ValueError, NotImplementedError, ImportError) as error:
         if bench.device.type == "cuda":
             torch.cuda.empty_cache()
-        print(json.dumps({"path": name, "tokens": tokens, "error": f"{type(error).__name__}: {str(error)[:160]}"}))
-        return
-    line = {"path": name, "tokens": tokens, "ms": round(1e3 * seconds, 2), "tflops": round(flop / seconds / 1e12, 2)}
-    reached = {"of_limit": round(flop / seconds / MATMUL, 4), "tokens_per_second": round(tokens / seconds)}
-    print(json.dumps({**line, **reached, "extra_gib": extra}), flush=True)
+        print(json.dumps({**where, "error": f"{type(error).__name__}: {str(error)[:160]}"}))
+        return right
+    speed = {"ms": round(1e3 * seconds, 2), "tflops": round(work.flop / seconds / 1e12, 2)}
+    reached = {"of_limit": round(work.flop / seconds / MATMUL, 4), "tokens_per_second": round(work.tokens / seconds)}
+    print(json.dumps({**where, **speed, **reached, **memory}), flush=True)
+    return found if right is None else right
 
 
-def _timed(bench: Bench, run: Callable[[], Any]) -> tuple[float, float | None]:
-    """Median seconds, and GiB allocated at the peak beyond what was there before."""
+def _held(bench: Bench, where: dict[str, Any], difference: float) -> bool:
+    held = difference <= WITHIN[bench.dtype]  # false for NaN
+    print(json.dumps({**where, "gate": "as the first path", "difference": difference, "held": held}))
+    if not held:
+        bench.failed.append(str(where["path"]))
+    return held
+
+
+def _timed(bench: Bench, run: Callable[[], Any]) -> tuple[float, dict[str, Any]]:
+    """Median seconds, and memory at the peak: GiB beyond what was there before, and whether all of it keeps in room."""
     on_gpu = bench.device.type == "cuda"
-    run()
     if on_gpu:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -314,8 +364,12 @@ def _timed(bench: Bench, run: Callable[[], Any]) -> tuple[float, float | None]:
         if on_gpu:
             torch.cuda.synchronize()
         times.append(time.perf_counter() - started)
-    extra = round((torch.cuda.max_memory_allocated() - before) / 2**30, 2) if on_gpu else None
-    return statistics.median(times), extra
+    peak = torch.cuda.max_memory_allocated() if on_gpu else None
+    memory = {
+        "extra_gib": None if peak is None else round((peak - before) / 2**30, 2),
+        f"within_{ROOM_GIB}_gib": None if peak is None else peak <= ROOM_GIB * 2**30,
+    }
+    return statistics.median(times), memory
 
 
 if __name__ == "__main__":

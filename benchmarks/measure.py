@@ -18,6 +18,16 @@ class GateError(Exception):
     """What was measured is not the same thing on both sides: no time is reported."""
 
 
+class Longest(NamedTuple):
+    """How much of the work is done within so much memory: the most, to a sixteenth."""
+
+    budget_mb: float
+    """Added by one run at its highest."""
+    runs: Mapping[str, Callable[[int], Any]]
+    """By side: a run with so much of the work."""
+    unit: str
+
+
 class Case(NamedTuple):
     """One measurement, ready to run."""
 
@@ -37,6 +47,7 @@ class Case(NamedTuple):
     """Our side against a peer that does other work than `ours`; the gate is given its result as `ours against PEER`."""
     memory_goals: Mapping[str, float] = {}
     """The least ratio of peak memory asked for, by peer."""
+    longest: Longest | None = None
 
     def sides(self) -> dict[str, Callable[[], Any]]:
         """Everything that is run, by name."""
@@ -72,7 +83,11 @@ def measure(name: str, folder: Path, rounds: int = ROUNDS) -> dict[str, Any]:
     held = case.gate(results.pop("ours"), results)
     del results
     times = timed(sides, rounds)
-    peaks = {side: _peak_apart(name, folder, side) for side in sides}
+    peaks = {side: _apart(_peak, name, folder, side) for side in sides}
+    longest = None
+    if case.longest:
+        runs = {side: _apart(_longest, name, folder, side) for side in case.longest.runs}
+        longest = {"budget_mb": case.longest.budget_mb, "unit": case.longest.unit, "runs": runs}
     named = []
     for peer in case.peers:
         side = against(peer) if peer in case.own else "ours"
@@ -86,6 +101,7 @@ def measure(name: str, folder: Path, rounds: int = ROUNDS) -> dict[str, Any]:
         "gate": held,
         "amount": case.amount,
         "rounds": rounds,
+        "longest": longest,
         "others": named[1:],
     }
 
@@ -126,18 +142,40 @@ def _rounded(value: float) -> float:
     return float(f"{value:.3g}")
 
 
-def _peak_apart(name: str, folder: Path, side: str) -> float | None:
-    """MB that one run of a side adds at its highest, in a process of its own; None where Linux does not tell."""
+def _apart(look: Callable[[str, Path, str], float], name: str, folder: Path, side: str) -> float | None:
+    """A look at one side's memory, in a process of its own; None where Linux does not tell."""
     if not STATUS.exists():
         return None
     context = multiprocessing.get_context("spawn")
     with context.Pool(1) as pool:
-        return pool.apply(_peak, (name, folder, side))
+        return pool.apply(look, (name, folder, side))
 
 
 def _peak(name: str, folder: Path, side: str) -> float:
     case: Case = importlib.import_module(f"benchmarks.{name}").case(folder)
-    run = case.sides()[side]
+    return _rounded(_added(case.sides()[side]))
+
+
+def _longest(name: str, folder: Path, side: str) -> float:
+    longest: Longest = importlib.import_module(f"benchmarks.{name}").case(folder).longest
+    run = longest.runs[side]
+    return most(lambda size: _added(lambda: run(size)) <= longest.budget_mb)
+
+
+def most(fits: Callable[[int], bool], first: int = 64) -> int:
+    """The largest size that fits, to a sixteenth, found by doubling, then halving what is open; 0 if `first` is not."""
+    high = first
+    while fits(high):
+        high *= 2
+    low = high // 2 if high > first else 0
+    while low and high - low > high // 16:
+        middle = (low + high) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return low
+
+
+def _added(run: Callable[[], Any]) -> float:
+    """MB that one run adds at its highest."""
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)  # what setting up has freed goes back, or a run would use it unseen
@@ -146,7 +184,7 @@ def _peak(name: str, folder: Path, side: str) -> float:
     result = run()
     peak = _status("VmHWM")
     del result
-    return _rounded(max(0.0, peak - before))
+    return max(0.0, peak - before)
 
 
 def _status(key: str) -> float:

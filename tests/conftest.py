@@ -73,6 +73,32 @@ def labelled_pool() -> list[Labelled]:
 
 
 @pytest.fixture(scope="session")
+def data(labelled_pool: list[Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pool as a folder on disk."""
+    from swe_rm import store
+
+    folder = tmp_path_factory.mktemp("data") / "pool"
+    store.write(labelled_pool, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dev(labelled_pool: list[Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same at tasks of other names and issues, as a folder on disk."""
+    from swe_rm import store
+
+    folder = tmp_path_factory.mktemp("dev") / "elsewhere"
+    names = [f"{item.trajectory.task.instance_id}9" for item in labelled_pool]
+    tasks = [Task(instance_id=name, statement=f"It breaks in {name}.") for name in names]
+    moved = [
+        item.model_copy(update={"trajectory": item.trajectory.model_copy(update={"task": task})})
+        for item, task in zip(labelled_pool, tasks, strict=True)
+    ]
+    store.write(moved, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def vocabulary(labelled_pool: list[Labelled]) -> Vocabulary:
     """A vocabulary of 400 pieces fitted on the pool."""
     from swe_rm.render import rendered_text

@@ -4,12 +4,15 @@ import json
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from benchmarks import __main__ as command
 from benchmarks import h200, measure, pile
 from benchmarks.measure import Case, GateError, Times
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swe_rm import sources
 from swe_rm.render import segments
@@ -90,22 +93,59 @@ def test_a_goal_that_is_missed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "missed" not in command.report([{**line, "ratio": 2.1}], 0.5)
 
 
+@given(limit=st.integers(0, 5_000))
+def test_the_most_that_fits_is_found_to_a_sixteenth(limit: int) -> None:
+    found = measure.most(lambda size: size <= limit)
+    assert found <= limit
+    assert found > 0.93 * limit - 1 or limit < 64
+
+
+def test_what_fits_into_a_budget_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module(monkeypatch, [], held=True)
+    line = measure.measure("z9_lamps", tmp_path, rounds=1)
+    assert line["longest"] is None
+    runs = {"ours": 3_840, "a candle": 96}
+    told = command.report([{**line, "longest": {"budget_mb": 256, "unit": "tokens", "runs": runs}}], 0.5)
+    assert "Within 256 MB at most (to a sixteenth): ours: 3,840 tokens; a candle: 96 tokens, **40** times less." in told
+
+
 def test_an_unknown_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["Q1"]) == 1
     assert capsys.readouterr().err.startswith("Q1: no such measurement; there are D1, D2")
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("part", ["experts", "score", "pack"])
-def test_the_script_for_a_gpu_runs_small_on_a_cpu(part: str, capsys: pytest.CaptureFixture[str]) -> None:
-    threads = torch.get_num_threads()
-    assert h200.main([part, "--tiny", "--rounds", "1", "--n", "3", "--lens", "64"]) == 0
-    torch.set_num_threads(threads)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+@pytest.mark.parametrize(("part", "gates"), [("experts", 3), ("score", 2), ("pack", 2), ("train", 2)])
+def test_the_script_for_a_gpu_runs_small_on_a_cpu(part: str, gates: int, capsys: pytest.CaptureFixture[str]) -> None:
+    if part == "train":
+        pytest.importorskip("trl")
+    code, lines = run_small(part, capsys)
+    assert code == 0
     assert lines[0]["part"] == part
     assert not [line for line in lines if "error" in line]
-    assert all(line["of_limit"] >= 0 and line["ms"] > 0 for line in lines if "path" in line)
-    assert [line["held"] for line in lines if "gate" in line] == [True] * (part == "score")
+    timed = [line for line in lines if "ms" in line]
+    assert len(timed) == gates + (2 if part == "train" else 1)
+    assert all(line["of_limit"] >= 0 and line["ms"] > 0 and "within_80_gib" in line for line in timed)
+    assert [line["held"] for line in lines if "gate" in line] == [True] * gates
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_path_for_a_gpu_that_gives_something_else_is_not_timed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(h200, "WITHIN", {torch.float32: -1.0})
+    code, lines = run_small("score", capsys)
+    assert code == 1
+    assert [line["held"] for line in lines if "gate" in line] == [False, False]
+    assert [line["path"] for line in lines if "ms" in line] == ["stock forward logits_to_keep=1"]
+
+
+def run_small(part: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[dict[str, Any]]]:
+    """The exit code and the lines of a part."""
+    threads = torch.get_num_threads()
+    code = h200.main([part, "--tiny", "--rounds", "1", "--n", "3", "--lens", "64"])
+    torch.set_num_threads(threads)
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_generated_pile_is_read_as_it_is_written_and_the_same_each_time(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.utils import parametrize
 from transformers import Qwen3MoeConfig
 from transformers.models.qwen3_moe.modeling_qwen3_moe import Qwen3MoeForCausalLM
 
@@ -60,6 +61,30 @@ def test_gradients_are_those_of_the_eager_loop() -> None:
         found.append(gradient.clone())
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], atol=1e-5, rtol=1e-4)
+
+
+class Adapted(torch.nn.Module):
+    """A parametrization as peft makes one beside a matrix; counts how often the whole is built."""
+
+    built = 0
+
+    def forward(self, matrix: torch.Tensor) -> torch.Tensor:
+        Adapted.built += 1
+        return matrix + 0.5
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+def test_adapted_matrices_are_built_once_a_call(gradients: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gradients by our loop, with them by grouped products, both in several tiles."""
+    monkeypatch.setattr(experts, "TILE", 16)
+    made, states = network(), torch.randn(1, 40, 16)
+    for name in ("gate_up_proj", "down_proj"):
+        parametrize.register_parametrization(made.model.layers[0].mlp.experts, name, Adapted())
+    experts.use(made, "auto")
+    Adapted.built = 0
+    with torch.set_grad_enabled(gradients):
+        made.model.layers[0].mlp(states)
+    assert Adapted.built == 2
 
 
 def test_a_batched_product_is_not_to_be_had() -> None:

@@ -51,16 +51,19 @@ def test_all_that_fit_are_answered_and_the_others_named(
         assert answer.pair or answer.reason == f"{lengths[index]:,} tokens do not fit into memory"
 
 
-def test_a_single_sequence_is_read_in_smaller_tiles_before_it_is_given_up() -> None:
+def test_a_single_sequence_is_read_in_smaller_tiles_before_it_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "swe_rm.fitting")
     sequence = tuple(range(100_000))
     reader = Reader(room=7_000)
     ((_, answer),) = fitting.answers([prefix.Tree((0,))], [sequence], reader, Tiles())
     assert answer.pair
     assert reader.tiles == [None, 25_000, 6_250]
+    assert caplog.messages == ["100,000 tokens do not fit into memory whole: read in tiles of 6,250 queries"]
     stuck = Reader(room=100)
     ((_, answer),) = fitting.answers([prefix.Tree((0,))], [sequence], stuck, Tiles())
     assert answer == Answer(None, "100,000 tokens do not fit into memory")
     assert stuck.tiles == [None, 25_000, 6_250, 1_562]
+    assert len(caplog.messages) == 1, "nothing was read"
 
 
 def test_one_bad_answer_costs_only_itself() -> None:

@@ -140,3 +140,15 @@ def test_rows_going_backward_alone_give_the_gradient_of_the_pairwise_term() -> N
         assert torch.allclose(slow[name], gradient, atol=1e-6), name
     assert read.margins(made, whole) == pytest.approx(dict(enumerate(margins.tolist())), abs=1e-6)
     assert losses.pairwise_slopes(margins, [])[0] == sum(zero.values())
+
+
+def test_slopes_are_not_rounded_to_the_precision_of_the_network() -> None:
+    made = network(30, 16, 2, 4).to(torch.bfloat16)
+    attention.use_packed(made)
+    read = reader([TrainingExample(range(n, n + 9), YES, 1.0) for n in range(2)], pairwise_weight=1.0)
+    slopes = {0: 0.3003, 1: -1.7007}
+    row = read.row(range(2))
+    found = read.losses(made, row, 0, Norms(2.0, 18), Slopes(0.0, slopes), 0).parts["pairwise"]
+    margins = read.margins(made, row)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(sum(slopes[place] * margin for place, margin in margins.items()), rel=1e-6)

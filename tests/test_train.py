@@ -11,43 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from safetensors.numpy import load_file
 
 from swe_rm import batch, losses, model, store, train, training_data
 from swe_rm.errors import SweRmError
-from swe_rm.model import Shape
 from swe_rm.recipe import HoldOut, TrainConfig
 from swe_rm.render import LengthPolicy
 from swe_rm.run_folder import IDS_FOLDER, LOG_FILE, STATE_FOLDER
 from swe_rm.training_data import TrainingExample
-from swe_rm.trajectory import Labelled, Outcome, Task
-from tests.conftest import TINY_POLICY
-
-TINY_SHAPE = Shape(hidden=32, layers=2, heads=2, kv_heads=1, head_dim=16, experts=4, expert_width=16)
-
-
-@pytest.fixture(scope="module")
-def data(labelled_pool: list[Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "pool"
-    store.write(labelled_pool, folder)
-    return folder
-
-
-def config(data: Path, out: Path, **changes: object) -> TrainConfig:
-    settings: dict[str, object] = {
-        "name": "test", "out": out, "data": (data,), "shape": TINY_SHAPE, "vocabulary_size": 400,
-        "policy": TINY_POLICY, "epochs": 1, "tokens_per_row": 600, "tokens_per_step": 1_200, "learning_rate": 5e-3,
-    }  # fmt: skip
-    return TrainConfig.model_validate({**settings, **changes})
-
-
-def logged(folder: Path, key: str = "verdict") -> list[float]:
-    return [json.loads(line)[key] for line in (folder / LOG_FILE).read_text().splitlines()]
-
-
-def quiet(_: str) -> None:
-    return None
+from swe_rm.trajectory import Labelled, Outcome
+from tests.training import RUN, config, logged, quiet, write
 
 
 def test_it_learns_what_the_log_says(data: Path, labelled_pool: list[Labelled], tmp_path: Path) -> None:
@@ -78,21 +51,12 @@ def test_the_same_config_gives_the_same_losses_and_another_seed_does_not(data: P
         assert logged(tmp_path / "0", key) != logged(tmp_path / "2", key)
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from swe_rm import train
-train.train(train.TrainConfig.load(Path(sys.argv[1])), lambda line: None)
-"""
-
-
 def test_a_killed_run_ends_with_the_losses_of_one_that_was_not(data: Path, tmp_path: Path) -> None:
     whole = config(data, tmp_path / "whole", epochs=4, checkpoint_minutes=1e-4)
     train.train(whole, quiet)
     cut = whole.model_copy(update={"out": tmp_path / "cut"})
-    file = tmp_path / "run.yaml"
-    file.write_text(yaml.safe_dump(json.loads(cut.model_dump_json())))
-    killed = subprocess.Popen([sys.executable, "-W", "ignore", "-c", KILLED, str(file)])
+    file = write(cut, tmp_path / "run.yaml")
+    killed = subprocess.Popen([sys.executable, "-W", "ignore", "-c", RUN, str(file)])
     while not (cut.out / STATE_FOLDER / "state.json").is_file() and killed.poll() is None:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
@@ -213,6 +177,10 @@ def test_a_run_can_start_from_a_checkpoint_and_from_bf16(data: Path, tiny_checkp
     folder = train.train(run, quiet)
     assert model.read_card(folder).name == "test"
     assert model.load(folder).network.dtype == torch.float32
+    twin = train.train(run.model_copy(update={"out": tmp_path / "twin", "precision": "float32"}), quiet)
+    for key in ("verdict", "gradient_norm"):
+        assert logged(folder, key) != logged(twin, key)
+        assert logged(folder, key) == pytest.approx(logged(twin, key), rel=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +197,7 @@ def test_a_run_can_start_from_a_checkpoint_and_from_bf16(data: Path, tiny_checkp
         ("name: x\nout: o\ndata: [d]", ["hold_out={fold: 5, folds: 5}"], "below folds"),
         ("name: x\nout: o\ndata: [d]", ["stop.patience=2"], "stop needs dev"),
         ("name: x\nout: o\ndata: [d]", ["freeze_router=true", "router_weight=0.1"], "exclude each other"),
+        ("name: x\nout: o\ndata: [d]", ["lora={rank: 2}", "router_weight=0.1"], "lora and router_weight exclude each"),
         ("name: x\nout: o\ndata: [d]", ["objective=language", "dev=[a]"], "uses no labels"),
     ],
 )
@@ -387,17 +356,7 @@ def test_another_base_of_the_same_name_is_another_run(data: Path, tiny_checkpoin
     assert train.run_digest(first, []) != train.run_digest(second, [])
 
 
-def test_the_best_look_at_dev_is_kept_and_patience_ends_the_run(
-    data: Path, labelled_pool: list[Labelled], tmp_path: Path
-) -> None:
-    dev = tmp_path / "dev"
-    fresh = [
-        item.model_copy(update={"trajectory": item.trajectory.model_copy(update={"task": task})})
-        for item in labelled_pool
-        for name in [f"{item.trajectory.task.instance_id}9"]
-        for task in [Task(instance_id=name, statement=f"It breaks in {name}.")]
-    ]
-    store.write(fresh, dev)
+def test_the_best_look_at_dev_is_kept_and_patience_ends_the_run(data: Path, dev: Path, tmp_path: Path) -> None:
     stop = {"metric": "ece", "every": 1, "patience": 2}
     run = config(data, tmp_path / "run", dev=(dev,), stop=stop, epochs=40, learning_rate=2e-2, head="pair")
     folder = train.train(run, quiet)

@@ -4,33 +4,19 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from swe_rm import store, training_data
+from swe_rm import store, train, training_data
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.mix import MixConfig, mix
-from swe_rm.recipe import TrainConfig
 from swe_rm.render import LengthPolicy, Renderer
 from swe_rm.training_data import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome, Task
 from swe_rm.vocabulary import YES, Vocabulary
 from tests.conftest import TINY_POLICY
-
-
-@pytest.fixture(scope="module")
-def data(labelled_pool: list[Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "pool"
-    store.write(labelled_pool, folder)
-    return folder
-
-
-def training(data: Path, out: Path, **changes: object) -> TrainConfig:
-    return TrainConfig.model_validate({"name": "test", "out": out, "data": (data,), "policy": TINY_POLICY, **changes})
-
-
-def quiet(_: str) -> None:
-    return None
+from tests.training import config, quiet
 
 
 def test_weights_balance_outcomes_inside_each_policy(labelled_pool: list[Labelled]) -> None:
@@ -55,7 +41,7 @@ def test_held_out_tasks_and_unknown_outcomes_are_left_out_and_counted(
     folder = tmp_path / "pool"
     store.write([untested, *labelled_pool[1:]], folder)
     said: list[str] = []
-    run = training(folder, tmp_path / "run", hold_out={"fold": 0, "folds": 2})
+    run = config(folder, tmp_path / "run", hold_out={"fold": 0, "folds": 2})
     kept = training_data.read_labelled(run, said.append)
     held_out = sum(item.trajectory.task.fold(2) == 0 for item in labelled_pool)
     assert 0 < held_out < 24
@@ -72,19 +58,47 @@ def test_statements_are_filled_in_where_the_source_has_none(
     bare = labelled_pool[0].trajectory.model_copy(update={"task": Task(instance_id="acme__tool-0")})
     tasks = tmp_path / "tasks.jsonl"
     tasks.write_text('{"instance_id": "acme__tool-0", "problem_statement": "It breaks."}\n')
-    statements = training_data.read_statements(tasks)
-    filled = training_data.with_statement(Labelled(trajectory=bare, outcome=Outcome.RESOLVED), statements)
+    run = config(data, tmp_path / "run", tasks=tasks)
+    known = training_data.read_tasks(run)
+    filled = training_data.with_statement(Labelled(trajectory=bare, outcome=Outcome.RESOLVED), known)
     assert filled.trajectory.task.statement == "It breaks."
-    assert training_data.with_statement(labelled_pool[0], statements) is labelled_pool[0]
+    assert training_data.with_statement(labelled_pool[0], known) is labelled_pool[0]
     tasks.write_text('{"instance_id": "acme__tool-0"}\n')
-    with pytest.raises(RecordError, match="line 1"):
-        training_data.read_statements(tasks)
+    with pytest.raises(RecordError, match=r"tasks\.jsonl.*acme__tool-0.*problem_statement"):
+        training_data.read_tasks(run)
+
+
+class Counted(type(Path())):  # type: ignore[misc]
+    """A path that counts how often it is opened."""
+
+    opened = 0
+
+    def open(self, *arguments: Any, **options: Any) -> Any:
+        Counted.opened += 1
+        return super().open(*arguments, **options)
+
+
+def test_tasks_are_read_once_for_issues_and_for_the_evaluation_list(
+    dev: Path, labelled_pool: list[Labelled], tmp_path: Path
+) -> None:
+    (tmp_path / "held_out.txt").write_text("acme__tool-9\n")
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text('{"instance_id": "acme__tool-0", "problem_statement": "It breaks."}\n')
+    resolved = tmp_path / "resolved"
+    store.write([item for item in labelled_pool if item.outcome is Outcome.RESOLVED], resolved)
+    run = config(dev, tmp_path / "run", dev=(resolved,), evaluation=(tmp_path / "held_out.txt",))
+    run = run.model_copy(update={"tasks": Counted(tasks)})
+    training_data.read_tasks(run)
+    once, Counted.opened = Counted.opened, 0
+    with pytest.raises(SweRmError, match="dev: 12 attempts of known outcome, not of both"):
+        train.train(run, quiet)
+    assert Counted.opened == once > 0
 
 
 def test_data_that_overlap_the_evaluation_list_stop_the_run(data: Path, tmp_path: Path) -> None:
     listed = tmp_path / "held_out.txt"
     listed.write_text("acme__tool-9\n")
-    free = training(data, tmp_path / "run", evaluation=(listed,))
+    free = config(data, tmp_path / "run", evaluation=(listed,))
     assert len(training_data.read_labelled(free, quiet)) == 24
     listed.write_text("acme__tool-0\nacme__tool-3\n")
     said = r"8 of 24 attempts to train on are at 2 tasks .* first acme__tool-0 / careful / 1 .*: leave them out"
@@ -93,14 +107,14 @@ def test_data_that_overlap_the_evaluation_list_stop_the_run(data: Path, tmp_path
     assert "\n" not in str(raised.value)
     held_out = [f"acme__tool-{task}" for task in range(6) if Task(instance_id=f"acme__tool-{task}").fold(2) == 0]
     listed.write_text("\n".join(held_out))
-    apart = training(data, tmp_path / "run", evaluation=(listed,), hold_out={"fold": 0, "folds": 2})
+    apart = config(data, tmp_path / "run", evaluation=(listed,), hold_out={"fold": 0, "folds": 2})
     assert training_data.read_labelled(apart, quiet)
     with pytest.raises(SweRmError, match="evaluation: "):
         training_data.read_labelled(apart.model_copy(update={"hold_out": None}), quiet)
-    attempts = training(data, tmp_path / "run", evaluation=(data,))
+    attempts = config(data, tmp_path / "run", evaluation=(data,))
     with pytest.raises(SweRmError, match="24 of 24 attempts"):
         training_data.read_labelled(attempts, quiet)
-    assert attempts.digest() == training(data, tmp_path / "run").digest()
+    assert attempts.digest() == config(data, tmp_path / "run").digest()
 
 
 def test_an_issue_under_another_name_is_recognised(data: Path, labelled_pool: list[Labelled], tmp_path: Path) -> None:
@@ -112,7 +126,7 @@ def test_an_issue_under_another_name_is_recognised(data: Path, labelled_pool: li
     listed = tmp_path / "measured.jsonl"
     listed.write_text(json.dumps({**known, "instance_id": "renamed__tool-1", "base_commit": "C1"}) + "\n")
     with pytest.raises(SweRmError, match="base_commit of renamed__tool-1 on the evaluation list"):
-        training_data.read_labelled(training(data, tmp_path / "run", evaluation=(listed,), tasks=rows), quiet)
+        training_data.read_labelled(config(data, tmp_path / "run", evaluation=(listed,), tasks=rows), quiet)
 
 
 def test_a_mix_of_several_parts_is_no_training_data(data: Path, tmp_path: Path) -> None:
@@ -120,12 +134,12 @@ def test_a_mix_of_several_parts_is_no_training_data(data: Path, tmp_path: Path) 
     splits = {"folds": 2, "parts": {"train": [0], "held_out": [1]}}
     mix(MixConfig.model_validate({**whole, "splits": splits}), tmp_path / "mix")
     with pytest.raises(SweRmError, match=r"a mix of several parts \(train, held_out\); name the folder of one"):
-        training_data.read_labelled(training(tmp_path / "mix", tmp_path / "run"), quiet)
-    assert training_data.read_labelled(training(tmp_path / "mix" / "train", tmp_path / "run"), quiet)
+        training_data.read_labelled(config(tmp_path / "mix", tmp_path / "run"), quiet)
+    assert training_data.read_labelled(config(tmp_path / "mix" / "train", tmp_path / "run"), quiet)
 
 
 def test_auxiliary_rows_are_drawn_by_seed(data: Path, tmp_path: Path) -> None:
-    run = training(data, tmp_path / "run", auxiliary=(data,), auxiliary_rows=5)
+    run = config(data, tmp_path / "run", auxiliary=(data,), auxiliary_rows=5)
     kept = [item.trajectory.attempt_id for item in training_data.read_labelled(run, quiet)]
     assert len(kept) == 29
     assert kept == [item.trajectory.attempt_id for item in training_data.read_labelled(run, quiet)]
@@ -134,7 +148,7 @@ def test_auxiliary_rows_are_drawn_by_seed(data: Path, tmp_path: Path) -> None:
 def test_kept_examples_are_those_in_memory_and_follow_what_they_are_made_of(
     data: Path, vocabulary: Vocabulary, labelled_pool: list[Labelled], tmp_path: Path
 ) -> None:
-    run = training(data, tmp_path / "run")
+    run = config(data, tmp_path / "run")
     said: list[str] = []
 
     def kept(pool: list[Labelled], vocabulary: Vocabulary, policy: LengthPolicy) -> Sequence[TrainingExample]:

@@ -35,6 +35,7 @@ def _auto(module: Any, hidden: "torch.Tensor", index: "torch.Tensor", weights: "
     backward (12-14x where experts train).
     """
     import torch
+    from torch.nn.utils import parametrize
     from transformers.integrations.moe import grouped_mm_experts_forward
 
     few = index.numel() < FEW * module.num_experts
@@ -43,7 +44,8 @@ def _auto(module: Any, hidden: "torch.Tensor", index: "torch.Tensor", weights: "
     if len(hidden) <= TILE:
         return grouped_mm_experts_forward(module, hidden, index, weights)
     tiles = zip(*(torch.split(tensor, TILE) for tensor in (hidden, index, weights)), strict=True)
-    return torch.cat([grouped_mm_experts_forward(module, *tile) for tile in tiles])
+    with parametrize.cached():
+        return torch.cat([grouped_mm_experts_forward(module, *tile) for tile in tiles])
 
 
 def _is_spread(module: Any) -> bool:
@@ -52,22 +54,32 @@ def _is_spread(module: Any) -> bool:
 
 
 def _sorted(module: Any, hidden: "torch.Tensor", index: "torch.Tensor", weights: "torch.Tensor") -> "torch.Tensor":
-    """Tokens sorted by expert, then each expert's own in place, tile by tile; [tokens, hidden] -> the same."""
+    """Tokens sorted by expert, then each expert's own in place, tile by tile; [tokens, hidden] -> the same.
+
+    The matrices are read once: beside adapters each read adds their update to all of them.
+    """
     import torch
 
+    matrices = module.gate_up_proj, module.down_proj
     out = torch.zeros_like(hidden)
     for at in range(0, len(hidden), TILE):
         tile = slice(at, at + TILE)
-        _sorted_tile(module, hidden[tile], index[tile], weights[tile], out[tile])
+        _sorted_tile(module, matrices, hidden[tile], index[tile], weights[tile], out[tile])
     return out
 
 
 def _sorted_tile(
-    module: Any, hidden: "torch.Tensor", index: "torch.Tensor", weights: "torch.Tensor", out: "torch.Tensor"
+    module: Any,
+    matrices: "tuple[torch.Tensor, torch.Tensor]",
+    hidden: "torch.Tensor",
+    index: "torch.Tensor",
+    weights: "torch.Tensor",
+    out: "torch.Tensor",
 ) -> None:
     """Adds what the experts make of a tile to `out`."""
     import torch
 
+    gate_up, down = matrices
     expert = index.reshape(-1)
     order = torch.argsort(expert, stable=True)
     token = order // index.shape[1]
@@ -76,8 +88,8 @@ def _sorted_tile(
     for number, count in enumerate(torch.bincount(expert, minlength=module.num_experts).tolist()):
         if count:
             own = rows[done : done + count]
-            gate, up = (own @ module.gate_up_proj[number].T).chunk(2, dim=-1)
-            torch.mm(module.act_fn(gate).mul_(up), module.down_proj[number].T, out=own)
+            gate, up = (own @ gate_up[number].T).chunk(2, dim=-1)
+            torch.mm(module.act_fn(gate).mul_(up), down[number].T, out=own)
             done += count
     rows.mul_(weights.reshape(-1).index_select(0, order)[:, None])
     out.index_add_(0, token, rows)

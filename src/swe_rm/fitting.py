@@ -42,10 +42,12 @@ def answers(
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        failure = f"{len(row.token_ids):,} tokens {_TOO_LARGE}"
+        failure = _too_large(row)
     except VerifierError as error:
         failure = str(error)
     else:
+        if tiles.queries is not None:
+            log.info("%s whole: read in tiles of %s queries", _too_large(row), f"{tiles.queries:,}")
         yield from zip(row.members, map(Answer, pairs), strict=True)
         return
     yield from _again(trees, sequences, read, tiles, failure)
@@ -62,10 +64,13 @@ def _again(
         for half in prefix.halves(trees):
             yield from answers(half, sequences, read, tiles)
     elif failure.endswith(_TOO_LARGE) and (smaller := _smaller(tiles, len(sequences[members[0]]))):
-        log.info("%s: read in tiles of %d queries", failure, smaller.queries)
         yield from answers(trees, sequences, read, smaller)
     else:
         yield members[0], Answer(None, failure)
+
+
+def _too_large(row: batch.Row) -> str:
+    return f"{len(row.token_ids):,} tokens {_TOO_LARGE}"
 
 
 def _smaller(tiles: Tiles, tokens: int) -> Tiles | None:

@@ -1,10 +1,11 @@
 """Several processes on one step: each takes a share of the rows, or, in a group, a stretch of every row's tokens."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from swe_rm.model import Network
 
 if TYPE_CHECKING:
     import torch
+
+Value = TypeVar("Value")
 
 SPLIT = "swe_rm_split"
 """Name under which the packed attention over a split row is known to transformers."""
@@ -240,14 +243,41 @@ def shard_on_cpu(accelerator: Any) -> None:
     accelerator.state.distributed_type = DistributedType.FSDP
 
 
-def gathered(network: Network) -> "dict[str, torch.Tensor]":
-    """Every weight of a sharded network, whole and on CPU, in the main process; empty in the others."""
+def reduce_in_fp32(accelerator: Any) -> None:
+    """Under FSDP2 sum gradients over the processes in fp32, whatever they were made in: accelerate would in bf16."""
+    import torch
+
+    plugin = getattr(accelerator.state, "fsdp_plugin", None)
+    if plugin is not None and plugin.mixed_precision_policy is not None:
+        plugin.mixed_precision_policy = replace(plugin.mixed_precision_policy, reduce_dtype=torch.float32)
+
+
+def gathered(network: Network, *, trained_alone: bool) -> "dict[str, torch.Tensor]":
+    """Weights of a sharded network, whole and on CPU, in the main process; empty in the others.
+
+    All of them, or those that train: what is frozen beside adapters is most of a model and is on disk.
+    """
     whole = {}
-    for name, shard in network.state_dict().items():
-        tensor = shard.full_tensor() if hasattr(shard, "full_tensor") else shard  # all processes take part
+    for name, shard in network.state_dict(keep_vars=True).items():
+        if trained_alone and not shard.requires_grad:
+            continue
+        own = shard.detach()
+        tensor = own.full_tensor() if hasattr(own, "full_tensor") else own  # all processes take part
         if is_main():
-            whole[name] = tensor.detach().cpu().clone()
+            whole[name] = tensor.cpu().clone()
     return whole
+
+
+def from_main(make: Callable[[], Value]) -> Value:
+    """What the main process makes, in every process; the others make nothing."""
+    if processes() == 1:
+        return make()
+    import torch.distributed as dist
+
+    held: list[Any] = [make() if is_main() else None]
+    dist.broadcast_object_list(held, src=0)
+    made: Value = held[0]
+    return made
 
 
 def summed(values: Sequence[float], accelerator: Any) -> list[float]:

@@ -64,13 +64,14 @@ class Reader:
         chosen = losses.positions(row, verdicts=self._verdicts, language_share=self._share, seed=seed)
         logits, router_logits, mine = self._read(network, part, chosen)
         verdicts = int((mine < chosen.verdicts).sum())
+        labels = logits[:verdicts].float()  # once: the terms' gradients add up before they are rounded
         zero = logits[:0].float().sum()  # what has no summand here goes backward too: all processes wait for each other
         found = {"verdict": zero, "language": zero, "router": zero, "pairwise": zero}
         if verdicts:
-            found["verdict"] = self._verdict(logits[:verdicts], row, mine[:verdicts]) / norms.weight
+            found["verdict"] = self._verdict(labels, row, mine[:verdicts]) / norms.weight
             if slopes.by_member:
-                slope = logits.new_tensor([slopes.by_member[first + n] for n in mine[:verdicts].tolist()])
-                found["pairwise"] = (losses.margins(logits[:verdicts], self._pair) * slope).sum()
+                slope = labels.new_tensor([slopes.by_member[first + n] for n in mine[:verdicts].tolist()])
+                found["pairwise"] = (losses.margins(labels, self._pair) * slope).sum()
         share = len(row.token_ids) / norms.tokens
         if len(mine) > verdicts:
             following = torch.tensor(row.token_ids[chosen.places.numpy()[mine[verdicts:]] + 1], device=logits.device)

@@ -128,8 +128,9 @@ class TrainConfig(Noun):
     def _hangs_together(self) -> "TrainConfig":
         if self.stop and not self.dev:
             raise ValueError("stop needs dev: attempts to look at")
-        if self.freeze_router and self.router_weight:
-            raise ValueError("freeze_router and router_weight exclude each other: a frozen router cannot be balanced")
+        if (self.freeze_router or self.lora) and self.router_weight:
+            frozen = "freeze_router" if self.freeze_router else "lora"
+            raise ValueError(f"{frozen} and router_weight exclude each other: a frozen router cannot be balanced")
         if self.objective == "language" and (self.pairwise_weight or self.dev):
             raise ValueError("objective: language uses no labels, so neither pairwise_weight nor dev mean anything")
         return self

@@ -18,7 +18,7 @@ from swe_rm.recipe import TrainConfig
 from swe_rm.render import rendered_text, template_hash
 from swe_rm.run_folder import IDS_FOLDER, STATE_FOLDER, RunFolder, refuse_other_settings
 from swe_rm.schedule import plan
-from swe_rm.training_data import TrainingExample, read_dev, read_labelled, render_examples, told
+from swe_rm.training_data import TrainingExample, read_dev, read_labelled, read_tasks, render_examples, told
 from swe_rm.trajectory import Labelled
 from swe_rm.vocabulary import Vocabulary
 from swe_rm.watching import Watch
@@ -39,10 +39,11 @@ def train(
     say = say if parallel.is_main() else _silent
     refuse_other_settings(config)
     _require_packages(config)
-    labelled = read_labelled(config, say)
+    tasks = read_tasks(config)
+    labelled = read_labelled(config, say, tasks)
     if not labelled:
         raise SweRmError("no labelled attempt is left to train on")
-    watched = read_dev(config, say) if config.dev else []
+    watched = read_dev(config, tasks, say) if config.dev else []
     verdict_model = initial_model(config, labelled, say)
     renderer = verdict_model.renderer(config.policy)
     with parallel.main_first():
@@ -59,22 +60,32 @@ def initial_model(
 
     fp32, but for frozen weights that run in bf16 and are not sharded: those are never fp32.
     """
-    if config.base is not None:
-        frozen = config.lora is not None and not parallel.is_sharded()
-        options: dict[str, Any] = {"dtype": config.precision if frozen else "float32"}
-        if parallel.is_sharded():
-            options["device"] = "cpu"
-        elif parallel.processes() > 1:
-            options["device"] = parallel.own_device()
-        if (config.base / model.CARD_FILE).is_file():
-            return model.load(config.base, **options)
-        return model.prepare(config.base, config.policy, name=config.name, **options)
-    if config.vocabulary is not None:
-        vocabulary = Vocabulary.load(config.vocabulary)
-    else:
-        texts = (rendered_text(item.trajectory)[:_FIT_TEXT] for item in told(labelled, "vocabulary fitted on", say))
-        vocabulary = Vocabulary.train(texts, config.vocabulary_size)
+    if config.base is None:
+        return _random(config, _vocabulary(config, labelled, say))
+    frozen = config.lora is not None and not parallel.is_sharded()
+    options: dict[str, Any] = {"dtype": config.precision if frozen else "float32"}
+    if parallel.is_sharded():
+        options["device"] = "cpu"
+    elif parallel.processes() > 1:
+        options["device"] = parallel.own_device()
+    return _based(config, config.base, options)
+
+
+def _random(config: TrainConfig, vocabulary: Vocabulary) -> VerdictModel:
     return model.create(config.shape, vocabulary, config.policy, name=config.name, seed=config.seed)
+
+
+def _based(config: TrainConfig, base: Path, options: dict[str, Any]) -> VerdictModel:
+    if (base / model.CARD_FILE).is_file():
+        return model.load(base, **options)
+    return model.prepare(base, config.policy, name=config.name, **options)
+
+
+def _vocabulary(config: TrainConfig, labelled: Sequence[Labelled], say: Callable[[str], None]) -> Vocabulary:
+    if config.vocabulary is not None:
+        return Vocabulary.load(config.vocabulary)
+    texts = (rendered_text(item.trajectory)[:_FIT_TEXT] for item in told(labelled, "vocabulary fitted on", say))
+    return Vocabulary.train(texts, config.vocabulary_size)
 
 
 _FIT_TEXT = 20_000
@@ -89,7 +100,7 @@ def fit(
     dev: Sequence[TrainingExample] = (),
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """The optimisation itself, on examples already rendered. See `train`."""
+    """The optimisation itself, on examples already rendered, from what `initial_model` gave. See `train`."""
     _require_packages(config)
     from swe_rm import trainer
 
@@ -107,19 +118,20 @@ def fit(
     checkpoint = folder.resume()
     if checkpoint is not None:
         say(f"{config.name}: resumed after step {folder.resumed} of {len(steps)}")
-        if watch is not None:
-            watch.restore(folder.logged())
     run = trainer.Run(config, verdict_model, examples, steps, folder, watch, say, progress)
     made = trainer.make(run)
+    if checkpoint is not None and watch is not None:
+        watch.restore(parallel.from_main(folder.logged), folder.resumed)
     made.train(resume_from_checkpoint=checkpoint and str(checkpoint))
-    weights = made.work.trained()
+    keeps_best = watch is not None and watch.keeps_best
+    weights = {} if keeps_best else made.work.trained()
     parallel.part(made.accelerator)
     if not parallel.is_main():
         return config.out
     about = {"examples": len(examples), "tokens": sum(step.tokens for step in steps), "digest": digest}
-    if watch is not None and watch.keeps_best:
+    if keeps_best:
         about["best_step"], weights = folder.best()
-    network = _with_weights(verdict_model.network, weights, tuner, config)
+    network = _with_weights(verdict_model, weights, tuner, config)
     training = {**about, **_provenance(config, verdict_model)}
     card = verdict_model.card.model_copy(
         update={"name": config.name, "version": config.version, "policy": config.policy, "training": training}
@@ -141,20 +153,34 @@ def _ready(network: Network, config: TrainConfig) -> Any:
     return tuner
 
 
-def _with_weights(network: Network, weights: dict[str, Any], tuner: Any, config: TrainConfig) -> Network:
+def _with_weights(verdict_model: VerdictModel, weights: dict[str, Any], tuner: Any, config: TrainConfig) -> Network:
     """The network whole again, ready to score: trained weights in, adapters merged; fp32 unless most is frozen."""
     import torch
-    import transformers
 
+    network = verdict_model.network
     if parallel.is_sharded():
-        with torch.device("meta"):  # the gathered weights take the places of the shards
-            network = transformers.Qwen3MoeForCausalLM(network.config)
-            tuner = adapters.choose(network, config)
+        network = _unsharded(verdict_model, config)
+        tuner = adapters.choose(network, config)
     elif tuner is None:
         network.to(torch.float32)
     network.load_state_dict(weights, strict=False, assign=parallel.is_sharded())
     network.tie_weights()
     return adapters.merge(network, tuner).eval()
+
+
+def _unsharded(verdict_model: VerdictModel, config: TrainConfig) -> Network:
+    """A network to take gathered weights: empty, or beside adapters what the run began with, read once more."""
+    import torch
+    import transformers
+
+    if config.lora is None:
+        with torch.device("meta"):
+            return transformers.Qwen3MoeForCausalLM(verdict_model.network.config)
+    if config.base is None:
+        begun = _random(config, verdict_model.vocabulary)
+    else:
+        begun = _based(config, config.base, {"dtype": config.precision, "device": "cpu"})
+    return begun.network.to(getattr(torch, config.precision))
 
 
 def _provenance(config: TrainConfig, verdict_model: VerdictModel) -> dict[str, Any]:

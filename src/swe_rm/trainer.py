@@ -186,9 +186,9 @@ class Work:
         return {name: value for name, value in record.items() if name != "step"}
 
     def trained(self) -> "dict[str, torch.Tensor]":
-        """The trained weights in fp32 by name; with FSDP every weight, in the main process alone."""
+        """The trained weights in fp32 by name; with FSDP in the main process alone, and all if it has no adapters."""
         if parallel.is_sharded():
-            return parallel.gathered(self.trainer.model)
+            return parallel.gathered(self.trainer.model, trained_alone=self.run.config.lora is not None)
         return self.weights.named()
 
 
@@ -223,6 +223,7 @@ def _trainer_class() -> Any:
             super().create_accelerator_and_postprocess()
             parallel.refuse_other_engines(self.accelerator)
             parallel.shard_on_cpu(self.accelerator)
+            parallel.reduce_in_fp32(self.accelerator)
             self.is_fsdp_enabled = getattr(self.accelerator.state, "fsdp_plugin", None) is not None
 
         def get_train_dataloader(self) -> Any:

@@ -12,16 +12,20 @@ import numpy as np
 
 from swe_rm import cut_short, kept_ids, sources
 from swe_rm.batch import Tokens
-from swe_rm.errors import SweRmError
+from swe_rm.errors import RecordError, SweRmError
 from swe_rm.kept_ids import KeptIds
 from swe_rm.mix import MixManifest
 from swe_rm.mix import manifest as mix_manifest
 from swe_rm.mix.config import Decontaminate
 from swe_rm.mix.evaluation_list import EvaluationList, read_evaluation
-from swe_rm.mix.task_rows import read_task_rows
+from swe_rm.mix.task_rows import TaskRow, read_task_rows
 from swe_rm.recipe import TrainConfig
 from swe_rm.render import Example, Renderer, template_hash
+from swe_rm.sources import streams
 from swe_rm.trajectory import Labelled, Outcome
+
+Tasks = Mapping[str, TaskRow]
+"""What is known of tasks, by instance id."""
 
 FIRST_SECONDS = 2.0
 """How long a stage of a run is silent at first."""
@@ -66,12 +70,16 @@ class KeptExamples(Sequence[TrainingExample]):
         return TrainingExample(token_ids, verdict_id, weight, task, policy)
 
 
-def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> list[Labelled]:
+def read_labelled(
+    config: TrainConfig, say: Callable[[str], None] = print, tasks: Tasks | None = None
+) -> list[Labelled]:
     """The labelled attempts a run trains on, held-out tasks and unknown outcomes left out and counted aloud.
+
+    `tasks` is what `read_tasks` gave, where it was asked before.
 
     Raises SweRmError when one of them is at a task of the evaluation list.
     """
-    statements = read_statements(config.tasks) if config.tasks else {}
+    tasks = read_tasks(config) if tasks is None else tasks
     kept = list(_admit(config, _read(config.data, config.labels, say), "data", say))
     if config.auxiliary:
         extra = list(_admit(config, _read(config.auxiliary, config.labels, say), "auxiliary", say))
@@ -79,37 +87,35 @@ def read_labelled(config: TrainConfig, say: Callable[[str], None] = print) -> li
             extra = random.Random(config.seed).sample(extra, config.auxiliary_rows)
             say(f"auxiliary: {len(extra)} drawn")
         kept += extra
-    _check_overlap(kept, config)
-    return [with_statement(labelled, statements) for labelled in kept]
+    _check_overlap(kept, config, tasks)
+    return [with_statement(labelled, tasks) for labelled in kept]
 
 
-def read_dev(config: TrainConfig, say: Callable[[str], None] = print) -> list[Labelled]:
+def read_dev(config: TrainConfig, tasks: Tasks, say: Callable[[str], None] = print) -> list[Labelled]:
     """The attempts a run is watched on. Raises SweRmError unless both outcomes are among them: no AUC is to be had."""
-    statements = read_statements(config.tasks) if config.tasks else {}
     attempts = _read(config.dev, config.labels, say)
-    kept = [with_statement(item, statements) for item in attempts if item.outcome is not Outcome.UNKNOWN]
+    kept = [with_statement(item, tasks) for item in attempts if item.outcome is not Outcome.UNKNOWN]
     if len({item.outcome for item in kept}) < 2:
         raise SweRmError(f"dev: {len(kept)} attempts of known outcome, not of both outcomes: nothing can be measured")
     say(f"dev: kept {len(kept)}")
     return kept
 
 
-def _check_overlap(kept: Sequence[Labelled], config: TrainConfig) -> None:
+def _check_overlap(kept: Sequence[Labelled], config: TrainConfig, tasks: Tasks) -> None:
     """Raises SweRmError when an attempt is of a task that is measured on, by any rule of `mix`'s decontamination."""
     measured = (*config.evaluation, *config.dev)
     if not measured:
         return
     listed = EvaluationList(Decontaminate(against=measured), read_evaluation(measured))
-    rows = read_task_rows([config.tasks]) if config.tasks else {}
     matches = (
-        (item.trajectory, listed.match(item.trajectory, rows.get(item.trajectory.task.instance_id))) for item in kept
+        (item.trajectory, listed.match(item.trajectory, tasks.get(item.trajectory.task.instance_id))) for item in kept
     )
     seen = [(trajectory, match) for trajectory, match in matches if match]
     if seen:
-        tasks = len({match.task for _, match in seen})
+        shared = len({match.task for _, match in seen})
         first, match = seen[0]
         raise SweRmError(
-            f"evaluation: {len(seen):,} of {len(kept):,} attempts to train on are at {tasks:,} tasks of the "
+            f"evaluation: {len(seen):,} of {len(kept):,} attempts to train on are at {shared:,} tasks of the "
             f"evaluation list, first {' / '.join(first.key)} ({match}): leave them out (swe-rm mix, decontaminate) "
             "or hold them out"
         )
@@ -160,18 +166,23 @@ def told(items: Iterable[Labelled], done: str, say: Callable[[str], None]) -> It
         yield item
 
 
-def read_statements(path: Path) -> dict[str, str]:
-    """Issue text by instance id from a JSONL (or .gz, .zst) of tasks. Raises RecordError on a row without either."""
-    return {task.instance_id: task.statement for task in sources.read_tasks(path)}
+def read_tasks(config: TrainConfig) -> Tasks:
+    """What the run's `tasks` say, by instance id. Raises RecordError for a task without an issue: none is lost."""
+    if config.tasks is None:
+        return {}
+    found = read_task_rows([config.tasks])
+    if bare := next((row for row in found.values() if not row.statement), None):
+        raise RecordError(streams.display(config.tasks), bare.instance_id, "needs the text problem_statement")
+    return found
 
 
-def with_statement(labelled: Labelled, statements: Mapping[str, str]) -> Labelled:
+def with_statement(labelled: Labelled, tasks: Tasks) -> Labelled:
     """The same attempt with the issue text filled in where its source did not show it."""
     trajectory = labelled.trajectory
-    statement = statements.get(trajectory.task.instance_id, "")
-    if trajectory.task.statement or not statement:
+    row = tasks.get(trajectory.task.instance_id)
+    if trajectory.task.statement or row is None:
         return labelled
-    task = trajectory.task.model_copy(update={"statement": statement})
+    task = trajectory.task.model_copy(update={"statement": row.statement})
     return labelled.model_copy(update={"trajectory": trajectory.model_copy(update={"task": task})})
 
 

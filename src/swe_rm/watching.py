@@ -29,10 +29,10 @@ class Watch:
         self._best: float | None = None
         self._since = 0
 
-    def restore(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Take up the looks of a log."""
+    def restore(self, records: Iterable[Mapping[str, Any]], resumed: int) -> None:
+        """Take up the looks of a log, up to the step the run goes on from."""
         for record in records:
-            if FIELDS[self._stop.metric] in record:
+            if record["step"] <= resumed and FIELDS[self._stop.metric] in record:
                 self.is_better(record)
 
     def is_due(self, step: int, steps: int) -> bool:
