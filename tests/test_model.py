@@ -295,9 +295,9 @@ def test_saved_and_loaded_it_answers_the_same_and_bf16_nearly(tiny: model.Verdic
         assert half == pytest.approx(full, abs=0.05)
 
 
-@pytest.mark.parametrize("device_map", ["nonsense", "cuda:99", {"": "cuda:99"}])
+@pytest.mark.parametrize("device_map", ["nonsense", "meta", "cuda:99", {"": "cuda:99"}])
 def test_a_device_that_is_not_here_is_one_line(tiny_checkpoint: Path, device_map: str | dict[str, str]) -> None:
-    with pytest.raises(VerifierError, match=r"no device '(nonsense|cuda:99)'"):
+    with pytest.raises(VerifierError, match=r"no device '(nonsense|meta|cuda:99)'"):
         model.load(tiny_checkpoint, device_map=device_map)
 
 

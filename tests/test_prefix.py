@@ -76,6 +76,26 @@ def test_one_that_begins_otherwise_stands_alone_and_the_others_share() -> None:
     assert sorted((len(tree.members), tree.shared) for tree in found) == [(1, 0), (30, 600)]
 
 
+def test_a_long_one_goes_alone_and_the_others_share() -> None:
+    """Its own length squared drowns what sharing saves, so it would cost the others theirs."""
+    candidates = [*siblings(30, 800, length=1_000), (*siblings(1, 800, length=1_000)[0][:800], *range(14_200))]
+    found = all_trees(candidates)
+    assert sorted((len(tree.members), tree.shared) for tree in found) == [(1, 0), (30, 800)]
+    assert sum(tree.tokens(candidates) for tree in found) == 800 + 30 * 200 + 15_000
+
+
+def test_what_a_cut_tree_leaves_that_pays_is_still_shared() -> None:
+    """Rows of 150 tokens: a tree of 600 at most. What the cut leaves shares too little at its root, not below."""
+    beginning = tuple(range(900_000, 900_060))
+    deep = [beginning + rest for rest in siblings(4, 60, length=80, seed=5)]
+    wide = [beginning + rest for rest in siblings(14, 0, length=90, seed=6)]
+    found: list[int] = []
+    for trees in prefix.rows([*deep, *wide], 150, groups=[0] * 18, crossover=1e9):
+        found += [tree.tokens([*deep, *wide]) for tree in trees]
+        assert all(tree.tokens([*deep, *wide]) <= 600 for tree in trees)
+    assert sum(found) < sum(map(len, [*deep, *wide]))
+
+
 def test_two_beginnings_of_one_task_are_two_trees() -> None:
     found = all_trees([*siblings(10, 500), *siblings(12, 600, seed=2)])
     assert sorted((len(tree.members), tree.shared) for tree in found) == [(10, 500), (12, 600)]

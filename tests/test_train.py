@@ -20,7 +20,7 @@ from swe_rm.render import LengthPolicy
 from swe_rm.run_folder import IDS_FOLDER, LOG_FILE, STATE_FOLDER
 from swe_rm.training_data import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome
-from tests.training import RUN, config, logged, quiet, write
+from tests.training import RUN, config, logged, quiet, records, write
 
 
 def test_it_learns_what_the_log_says(data: Path, labelled_pool: list[Labelled], tmp_path: Path) -> None:
@@ -350,7 +350,7 @@ def test_another_base_of_the_same_name_is_another_run(data: Path, tiny_checkpoin
     assert train.run_digest(first, []) == train.run_digest(second, [])
     made = model.load(bases[1], dtype="float32")
     with torch.no_grad():
-        made.network.model.norm.weight.add_(0.1)
+        made.network.model.layers[1].mlp.gate.weight.add_(0.1)
     made.save(bases[1])
     assert first.digest() == second.digest()
     assert train.run_digest(first, []) != train.run_digest(second, [])
@@ -372,6 +372,22 @@ def test_the_best_look_at_dev_is_kept_and_patience_ends_the_run(data: Path, dev:
     assert all(torch.equal(scored[0][name], scored[1][name]) for name in scored[0])
     with pytest.raises(SweRmError, match="at 6 tasks of the evaluation list"):
         train.train(run.model_copy(update={"dev": (data,), "out": tmp_path / "other"}), quiet)
+
+
+def test_a_run_killed_after_its_last_look_trains_no_more(data: Path, dev: Path, tmp_path: Path) -> None:
+    stop = {"metric": "ece", "every": 1, "patience": 1}
+    settings: dict[str, object] = {"dev": (dev,), "stop": stop, "epochs": 40, "learning_rate": 2e-2, "head": "pair"}
+    run = config(data, tmp_path / "run", checkpoint_minutes=1e-6, **settings)
+    (run.out / "config.json").mkdir(parents=True)
+    with pytest.raises(OSError, match=r"config\.json"):
+        train.train(run, quiet)
+    ended = records(run.out)
+    (run.out / "config.json").rmdir()
+    train.train(run, quiet)
+    assert records(run.out) == ended
+    whole = train.train(run.model_copy(update={"out": tmp_path / "whole"}), quiet)
+    weights = [model.load(place).network.state_dict() for place in (run.out, whole)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
 def test_a_reporter_that_is_not_installed_is_named(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

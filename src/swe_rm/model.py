@@ -310,7 +310,9 @@ def _on_cpu(device: str | dict[str, Any]) -> bool:
         if name == "disk":
             continue
         try:
-            kinds.add(torch.empty(0, device=name).device.type)
+            there = torch.zeros(1, device=name)
+            there.cpu()  # `meta` holds nothing
+            kinds.add(there.device.type)
         except (RuntimeError, AssertionError, NotImplementedError):  # which of them depends on torch's build
             raise VerifierError(
                 f"no device {name!r} for torch here ({torch.cuda.device_count()} GPUs); there is cpu, cuda, cuda:0, "

@@ -4,12 +4,14 @@ A tree is a shared beginning, read once, and what each member adds to it; member
 sequence that shares nothing is a tree of its own. Rows are made of whole trees, longest first, under a token budget.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from swe_rm import batch
 
@@ -129,12 +131,19 @@ def gain(lengths: Sequence[int], shared: int, crossover: float, above: int = 0) 
     work: `crossover` is the length at which attention costs as much as everything else (13.9k for 30B-A3B, 1.4k for 4
     layers of 256).
     """
+    return float(_gains(np.array(lengths), shared, crossover, above)[-1])
 
-    def work(tokens: float) -> float:
-        return tokens - above + (tokens**2 - above**2) / crossover
 
-    alone = sum(map(work, lengths))
-    return alone / (alone - (len(lengths) - 1) * work(shared))
+def _gains(lengths: npt.NDArray[np.int64], shared: int, crossover: float, above: int) -> npt.NDArray[np.float64]:
+    """`gain` for the first sequence alone, the first two, and so on to all of them."""
+
+    def work(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        found: npt.NDArray[np.float64] = tokens - above + (tokens**2 - above**2) / crossover
+        return found
+
+    alone = np.cumsum(work(lengths))
+    saved: npt.NDArray[np.float64] = np.arange(len(lengths)) * work(np.array(shared))
+    return alone / (alone - saved)
 
 
 def _trees(
@@ -155,30 +164,70 @@ def _grown(members: Sequence[int], sequences: Sequence[batch.Tokens], crossover:
 
     Sorted, sequences that begin alike are neighbours, and the least that neighbours have in common is what all have.
     """
-    order = sorted(members, key=lambda index: np.asarray(sequences[index], dtype=">u4").tobytes())
-    lengths = [len(sequences[index]) for index in order]
-    common = [alike(sequences[a], sequences[b]) for a, b in pairwise(order)]
+    ids = {index: np.asarray(sequences[index], dtype=">u4") for index in members}
+    order = sorted(members, key=lambda index: ids[index].tobytes())
+    common = [alike(ids[a], ids[b]) for a, b in pairwise(order)]
 
-    def grow(first: int, last: int, above: int) -> tuple[list[int], list[Tree]]:
-        """The same of a run of `order` after its first `above` tokens, which are read once."""
+    def grow(run: "_Run", above: int) -> tuple[list[int], list[Tree]]:
+        """The same of a run after its first `above` tokens, which are read once."""
         own: list[int] = []
         branches: list[Tree] = []
-        todo = [(first, last)]
+        todo = [run]
         while todo:
-            a, b = todo.pop()
-            if b - a == 1:
-                own.append(order[a])
+            run = todo.pop()
+            if len(run.order) == 1:
+                own += run.order
                 continue
-            shared = min(common[a : b - 1])
-            if shared > above and gain(lengths[a:b], shared, crossover, above) >= LEAST_GAIN:
-                inner, deeper = grow(a, b, shared)
+            shared = min(run.common)
+            few = _paying(run, shared, above, sequences, crossover) if shared > above else set()
+            if len(few) == len(run.order):
+                inner, deeper = grow(run, shared)
                 branches.append(Tree(tuple(inner), shared, tuple(deeper)))
-                continue
-            cuts = [a, *(at + 1 for at in range(a, b - 1) if common[at] == shared), b]
-            todo += reversed(list(pairwise(cuts)))
+            elif few:
+                todo += [run.only({*run.order} - few), run.only(few)]
+            else:
+                todo += run.parts(shared)
         return own, branches
 
-    return grow(0, len(order), 0)
+    return grow(_Run(order, common), 0)
+
+
+class _Run(NamedTuple):
+    """Sequences of one task, sorted, and how many tokens each begins with alike with the next."""
+
+    order: list[int]
+    common: list[int]
+
+    def only(self, kept: Collection[int]) -> "_Run":
+        """The run without its other sequences."""
+        order: list[int] = []
+        common: list[int] = []
+        least = 0
+        for place, index in enumerate(self.order):
+            if place:
+                least = min(least, self.common[place - 1])
+            if index in kept:
+                common += [least] if order else []
+                order.append(index)
+                least = sys.maxsize
+        return _Run(order, common)
+
+    def parts(self, shared: int) -> "list[_Run]":
+        """The runs that share more than that, last first."""
+        cuts = [0, *(at + 1 for at, alike in enumerate(self.common) if alike == shared), len(self.order)]
+        return [_Run(self.order[a:b], self.common[a : b - 1]) for a, b in pairwise(cuts)][::-1]
+
+
+def _paying(run: _Run, shared: int, above: int, sequences: Sequence[batch.Tokens], crossover: float) -> set[int]:
+    """Of a run that shares so much: the most for which it pays, at least half of them; the longest are left out first.
+
+    A long one gains little by what is short beside it, and would cost the others their sharing.
+    """
+    order = sorted(run.order, key=lambda index: len(sequences[index]))
+    gains = _gains(np.array([len(sequences[index]) for index in order]), shared, crossover, above)
+    paying = np.flatnonzero(gains >= LEAST_GAIN) + 1
+    least = max(2, (len(order) + 1) // 2)
+    return {*order[: paying[-1]]} if len(paying) and paying[-1] >= least else set()
 
 
 def _within(tree: Tree, sequences: Sequence[batch.Tokens], budget: int, crossover: float) -> Iterator[Tree]:
@@ -193,7 +242,9 @@ def _within(tree: Tree, sequences: Sequence[batch.Tokens], budget: int, crossove
         if gain([len(sequences[index]) for index in part.members], part.shared, crossover) >= LEAST_GAIN:
             yield part
         else:
-            yield from map(_alone, part.members)
+            yield from map(_alone, part.own)
+            for branch in part.branches:
+                yield from _within(branch, sequences, budget, crossover)
 
 
 def _alone(index: int) -> Tree:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 STATE_FOLDER = "state"
-"""What a run needs to go on where it saved; a finished run does without it."""
+"""What a run needs to go on where it saved; of a finished run the rendered data alone stay."""
 STATE_FILE = "state.json"
 """In it: which checkpoint is whole. It is written last."""
 IDS_FOLDER = "ids"
