@@ -22,6 +22,7 @@ class Row(NamedTuple):
     mass: float | None = None
     seconds: float | None = None
     cut: float | None = None
+    raw: float | None = None
 
 
 def scored(rows: Iterable[Row], verifier: str = "made@1") -> Scored:
@@ -45,6 +46,7 @@ def scored(rows: Iterable[Row], verifier: str = "made@1") -> Scored:
         scaffolds=names(["loop"] * len(rows)),
         outcomes=names([outcomes[row.resolved] for row in rows]),
         scores=figures([row.score for row in rows]),
+        raw_scores=figures([row.score if row.raw is None else row.raw for row in rows]),
         verdict_mass=figures([row.mass for row in rows]),
         prompt_tokens=figures([None] * len(rows)),
         truncated_tokens=figures([row.cut for row in rows]),

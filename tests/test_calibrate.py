@@ -9,7 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from swe_rm.calibrate import EDGE, METHODS, Calibrator, Method, cross_fitted, fit
+from swe_rm.calibrate import (
+    BORROWED,
+    EDGE,
+    METHODS,
+    MIN_GROUP,
+    Calibrator,
+    Method,
+    PerGroup,
+    cross_fitted,
+    fit,
+    fit_per_group,
+)
 from swe_rm.errors import SweRmError
 
 
@@ -218,3 +229,67 @@ def test_a_damaged_calibrator_is_not_loaded(change: dict[str, object]) -> None:
     whole = json.loads(Calibrator(method="platt", a=1, b=1, c=0, n=3).model_dump_json())
     with pytest.raises(ValidationError):
         Calibrator.model_validate_json(json.dumps(whole | change))
+
+
+# --- a map for each group --------------------------------------------------------------------------------------------
+
+
+def grouped(sizes: dict[str, tuple[int, float]]) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Groups of so many attempts whose true calibration is shifted by so much."""
+    parts = [sample(n, 1.0, shift, seed) for seed, (n, shift) in enumerate(sizes.values())]
+    names = [name for name, (n, _) in sizes.items() for _ in range(n)]
+    return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts]), names
+
+
+def test_each_group_of_enough_attempts_has_a_map_that_leans_on_the_others() -> None:
+    scores, resolved, names = grouped(
+        {"potter": (500, 1.5), "mason": (MIN_GROUP, -1.5), "glazier": (MIN_GROUP - 1, 0.0)}
+    )
+    found = fit_per_group("platt", scores, resolved, names, "policy")
+    assert found.groups.keys() == {"potter", "mason"}
+    assert found.pooled == fit("platt", scores, resolved)
+    own = np.array(names) == "mason"
+    weights = [1.0 if mine else BORROWED / np.sum(~own) for mine in own]
+    assert found.groups["mason"] == fit("platt", scores, resolved, weights)
+    assert (found.method, found.n) == ("platt", len(scores))
+
+
+def test_a_group_is_believed_the_more_the_larger_it_is() -> None:
+    shifts = []
+    for n in (MIN_GROUP, 100, 2000):
+        scores, resolved, names = grouped({"potter": (2000, 0.0), "mason": (n, 2.0)})
+        shifts.append(fit_per_group("platt", scores, resolved, names, "policy").groups["mason"].c)
+    assert 0 < shifts[0] < shifts[1] < shifts[2]
+    assert shifts[2] == pytest.approx(2.0, abs=0.2)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_group_that_was_not_seen_takes_the_map_of_all(method: Method) -> None:
+    scores, resolved, names = grouped({"potter": (200, 1.0), "mason": (200, -1.0)})
+    found = fit_per_group(method, scores, resolved, names, "source")
+    asked = np.array([0.2, 0.5, 0.8])
+    mixed = found(np.repeat(asked, 3), ["potter", "mason", "weaver"] * 3).reshape(3, 3)
+    assert np.array_equal(mixed[:, 0], found.groups["potter"](asked))
+    assert np.array_equal(mixed[:, 1], found.groups["mason"](asked))
+    assert np.array_equal(mixed[:, 2], found.pooled(asked))
+    assert not np.array_equal(mixed[:, 0], mixed[:, 1])
+    again = PerGroup.model_validate_json(found.model_dump_json())
+    assert (again, again.digest) == (found, found.digest)
+
+
+def test_a_group_alone_leans_on_nobody() -> None:
+    scores, resolved, names = grouped({"potter": (200, 1.0)})
+    found = fit_per_group("platt", scores, resolved, names, "policy")
+    assert found.groups["potter"] == found.pooled
+
+
+def test_cross_fitting_by_group_agrees_with_fitting_by_hand() -> None:
+    scores, resolved, names = grouped({"potter": (120, 1.0), "mason": (120, -1.0)})
+    folds = np.arange(240) % 3
+    out = cross_fitted("platt", scores, resolved, folds, names)
+    for held in range(3):
+        seen = folds != held
+        kept = [name for name, s in zip(names, seen, strict=True) if s]
+        fitted = fit_per_group("platt", scores[seen], resolved[seen], kept, "policy")
+        expected = fitted(scores[~seen], [name for name, s in zip(names, seen, strict=True) if not s])
+        assert np.array_equal(out[~seen], expected)

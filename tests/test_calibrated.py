@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from swe_rm.calibrate import METHODS, Calibrator, Method, cross_fitted, fit
+from swe_rm.calibrate import METHODS, Calibrator, Method, Per, PerGroup, cross_fitted, fit
 from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Origin, Outcome, Task, Trajectory
 from swe_rm.verdict import Verdict
@@ -53,8 +53,20 @@ def verdicts() -> dict[str, Verdict]:
     return {verdict.attempt_id: verdict for verdict in Sure()(TRAJECTORIES)}
 
 
+def calibration(
+    attempts: Sequence[Labelled] = ATTEMPTS,
+    answers: dict[str, Verdict] | None = None,
+    *,
+    method: Method = "platt",
+    spec: str = "features",
+    per: Per | None = None,
+) -> calibrated.Calibration:
+    found = calibrated.examples(attempts, verdicts() if answers is None else answers, per)
+    return calibrated.fitted(spec, "sure@1", method, found).calibration
+
+
 def written(folder: Path, method: Method = "platt", spec: str = f"{__name__}:Sure") -> Path:
-    calibrated.save(folder, calibrated.fitted(spec, "sure@1", method, ATTEMPTS, verdicts()))
+    calibrated.save(folder, calibration(method=method, spec=spec))
     return folder
 
 
@@ -71,14 +83,14 @@ def test_a_written_calibrator_scores_as_the_fitted_one(tmp_path: Path, method: M
 
 
 def test_the_file_says_what_calibration_did_out_of_fold(tmp_path: Path) -> None:
-    calibration = calibrated.fitted("features", "sure@1", "platt", ATTEMPTS, verdicts())
+    made = calibration()
     scores = np.array([verdict.score for verdict in Sure()(TRAJECTORIES)])
     resolved = np.array([item.outcome is Outcome.RESOLVED for item in ATTEMPTS])
     held_out = cross_fitted("platt", scores, resolved, [t.task.fold(calibrated.FOLDS) for t in TRAJECTORIES])
-    assert (calibration.n_tasks, calibration.calibrator.n) == (20, 60)
-    assert calibration.base_rate == resolved.mean()
-    assert calibration.ece_before == pytest.approx(twin_ece(scores, resolved))
-    assert calibration.ece_after == pytest.approx(twin_ece(held_out, resolved))
+    assert (made.tasks, made.calibrator.n) == (tuple(sorted({f"kiln-{n}" for n in range(20)})), 60)
+    assert made.base_rate == resolved.mean()
+    assert made.ece_before == pytest.approx(twin_ece(scores, resolved))
+    assert made.ece_after == pytest.approx(twin_ece(held_out, resolved))
     assert twin_ece(held_out, resolved) < twin_ece(scores, resolved)
 
 
@@ -95,10 +107,39 @@ def test_attempts_without_outcome_or_verdict_are_not_fitted_on() -> None:
     unknown = [item.model_copy(update={"outcome": Outcome.UNKNOWN}) for item in ATTEMPTS[:6]]
     found = verdicts()
     del found[ATTEMPTS[-1].trajectory.attempt_id]
-    whole = calibrated.fitted("features", "sure@1", "platt", [*unknown, *ATTEMPTS[6:]], found)
+    whole = calibration([*unknown, *ATTEMPTS[6:]], found)
     assert whole.calibrator.n == 53
     with pytest.raises(SweRmError, match="both outcomes"):
-        calibrated.fitted("features", "sure@1", "platt", unknown, found)
+        calibration(unknown, found)
+
+
+@pytest.mark.parametrize("per", ["policy", "source"])
+def test_a_map_per_group_is_applied_by_whose_attempt_it_is(tmp_path: Path, per: Per) -> None:
+    """Half the attempts are moved to another policy or source, of which all resolve; a third one is not fitted on."""
+
+    def moved(item: Labelled, name: str) -> Labelled:
+        origin = item.trajectory.origin.model_copy(update={per: name})
+        return item.model_copy(update={"trajectory": item.trajectory.model_copy(update={"origin": origin})})
+
+    pool = [
+        moved(item, "weaver").model_copy(update={"outcome": Outcome.RESOLVED}) if number % 2 else item
+        for number, item in enumerate(ATTEMPTS)
+    ]
+    answers = {verdict.attempt_id: verdict for verdict in Sure()([item.trajectory for item in pool])}
+    made = calibration(pool, answers, spec=f"{__name__}:Sure", per=per)
+    calibrated.save(tmp_path / "c", made)
+    assert isinstance(made.calibrator, PerGroup)
+    assert made.calibrator.groups.keys() == {"weaver", "potter" if per == "policy" else "made"}
+    loaded = load_verifier(f"calibrated:{tmp_path / 'c'}")
+    assert loaded.name == made.name
+    item = ATTEMPTS[0]
+    asked = [item.trajectory, moved(item, "weaver").trajectory, moved(item, "stranger").trajectory]
+    (raw,) = {verdict.score for verdict in Sure()(asked)}
+    own = made.calibrator.groups["potter" if per == "policy" else "made"]
+    expected = [float(m([raw])[0]) for m in (own, made.calibrator.groups["weaver"], made.calibrator.pooled)]
+    assert [verdict.score for verdict in loaded(asked)] == expected
+    assert len(set(expected)) == 3
+    assert [verdict.score for verdict in loaded(asked[::-1])] == expected[::-1]
 
 
 def test_another_version_of_the_verifier_is_refused(tmp_path: Path) -> None:
@@ -125,7 +166,7 @@ def test_a_missing_calibrator_is_one_line(tmp_path: Path) -> None:
         load_verifier(f"calibrated:{tmp_path / 'none'}")
 
 
-@pytest.mark.parametrize("content", ["", "{", '{"swe_rm_calibrator": 2}', "\udcff"])
+@pytest.mark.parametrize("content", ["", "{", '{"swe_rm_calibrator": 1}', "\udcff"])
 def test_a_damaged_calibrator_is_one_line(tmp_path: Path, content: str) -> None:
     (tmp_path / "calibrator.json").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(RecordError, match=r"calibrator\.json") as caught:

@@ -267,13 +267,69 @@ def test_labels_given_apart_are_used(tmp_path: Path, order: str) -> None:
 
 def test_a_calibrator_is_written_and_used(pile: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / "calibrated", tmp_path / "e.json"
-    many = tmp_path / "many.jsonl"
+    many, others = tmp_path / "many.jsonl", tmp_path / "others.jsonl"
     many.write_bytes(lines([row(number) for number in range(80)]))
+    others.write_bytes(lines([row(number) for number in range(80, 120)]))
     assert run("calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", folder) == 0
-    assert run("evaluate", many, "--verifier", f"calibrated:{folder}", "--json", out) == 0
+    assert run("evaluate", others, "--verifier", f"calibrated:{folder}", "--json", out) == 0
     document = json.loads(out.read_text())
     assert document["verifier"].startswith("platt(claims@1)@")
     assert run("calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", folder) == 1
+
+
+@pytest.mark.parametrize("named", ["calibrated:{}", "{}", "mean:calibrated:{},constant"])
+def test_a_calibrator_is_not_measured_on_the_tasks_it_was_fitted_on(
+    named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "calibrated", tmp_path / "e.json"
+    many, others = tmp_path / "many.jsonl", tmp_path / "others.jsonl"
+    many.write_bytes(lines([row(number) for number in range(80)]))
+    others.write_bytes(lines([row(number) for number in range(76, 120)]))
+    assert run("calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", folder) == 0
+    capsys.readouterr()
+    verifier = named.format(folder)
+    assert run("evaluate", others, "--verifier", verifier, "--json", out) == 1
+    (line,) = error_lines(capsys)
+    assert "its calibrator was fitted on pond__reeds-19, one of 20 tasks" in line
+    assert not out.exists()
+    assert run("calibrate", others, "--verifier", verifier, "--method", "platt", "--out", tmp_path / "again") == 1
+    assert run("rank", others, "--verifier", verifier) == 0
+    scores = tmp_path / "s.jsonl"
+    assert run("score", others, "--out", scores, "--verifier", verifier) == 0
+    assert run("evaluate", others, "--verdicts", scores, "--trained-on", folder, "--json", out) == 0
+    (seen,) = [one for one in json.loads(out.read_text())["pitfalls"] if one["name"] == "seen in training"]
+    assert "1 of 11 tasks (4 attempts)" in seen["text"]
+
+
+def test_calibrating_by_policy_shows_what_it_did_on_a_page_and_as_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    many, folder = tmp_path / "many.jsonl", tmp_path / "calibrated"
+    many.write_bytes(lines([row(number) for number in range(240)]))
+    argv = ["calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--per", "policy", "--labels-needed"]
+    assert run(*argv, "--out", folder, "--json", tmp_path / "c.json", "--html", tmp_path / "c.html") == 0
+    document = json.loads((tmp_path / "c.json").read_text())
+    assert next(iter(document)) == "verifier"
+    assert document["verifier"].startswith("platt(claims@1)@")
+    assert (document["n_attempts"], document["n_tasks"], document["per"]) == (240, 60, "policy")
+    assert document["groups"].keys() == {"otter", "heron [long]"}
+    assert all(group["has_own_map"] and group["n"] == 120 for group in document["groups"].values())
+    assert [one["policy"] for one in document["labels_needed"]] == ["heron [long]", "otter"]
+    assert document["labels_needed"][0]["by_labels"].keys() == {"0", "50", "200"}
+    assert sum(one["n_resolved"] + one["n_unresolved"] for one in document["after"]["bins"]) == 240
+    stored = json.loads((folder / "calibrator.json").read_text())
+    assert stored["calibrator"]["per"] == "policy"
+    assert len(stored["tasks"]) == 60
+    out = capsys.readouterr().out
+    for word in ("out of fold", "by policy", "labels", "otter", "takes the map of all"):
+        assert word in out
+    page = (tmp_path / "c.html").read_text()
+    for word in ("Reliability before and after", "By policy", "A new policy", "heron [long]"):
+        assert word in page
+    few = ["calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", tmp_path / "d"]
+    many.write_bytes(lines([row(number) for number in range(40)]))
+    assert run(*few, "--labels-needed") == 1
+    assert not (tmp_path / "d").exists()
 
 
 def test_a_calibrator_may_be_fitted_on_recorded_verdicts(pile: Path, tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ def test_the_source_that_the_documentation_adds_reads_its_fixture(
     assert "lamplog" not in sys.modules
 
 
+def test_the_audit_that_the_documentation_shows_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("audit.md", "python")
+    exec(compile(code, "audit.md", "exec"), {})
+    assert capsys.readouterr().out.startswith("No reference yet: 1 outcomes")
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in [DOCS.parent / "README.md", *DOCS.glob("*.md")]:
         for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8")):

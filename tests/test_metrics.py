@@ -276,3 +276,21 @@ def test_without_attempts_every_figure_is_undefined_and_none_is_zero() -> None:
     assert metrics.mass_bin_of(none).tolist() == metrics.rejection_curve(none, none).tolist() == []
     assert metrics.ratio(none, none) is None
     assert metrics.by_group(none, flags, ids, 0)[0].shape == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_figures_agree_with_torchmetrics(seed: int) -> None:
+    """In its float32. Scores are tied but lie on no border of a bin, where its rounding decides."""
+    torch, peer = pytest.importorskip("torch"), pytest.importorskip("torchmetrics.functional.classification")
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 200, 400) / 200 + 0.00137
+    resolved = rng.random(400) < scores
+    s, y = torch.tensor(scores), torch.tensor(resolved)
+    tied = scores.round(2) + 0.00137
+    ours_and_theirs = [
+        (metrics.auc_score(tied, resolved), peer.binary_auroc(torch.tensor(tied), y.long())),
+        (metrics.average_precision_score(scores, resolved), peer.binary_average_precision(s, y.long())),
+        (metrics.calibration_error(scores, resolved), peer.binary_calibration_error(s, y.long(), n_bins=10, norm="l1")),
+    ]
+    for ours, theirs in ours_and_theirs:
+        assert ours == pytest.approx(float(theirs), abs=1e-5)

@@ -51,7 +51,7 @@ def test_what_is_joined_by_is_kept(labelled_pool: list[Labelled]) -> None:
     gathered = Gathering(lengths=False)
     for item in labelled_pool:
         gathered.add(item)
-    assert gathered.named == [(item.trajectory.attempt_id, item.trajectory.key) for item in labelled_pool]
+    assert list(gathered.named) == [(item.trajectory.attempt_id, item.trajectory.key) for item in labelled_pool]
 
 
 def test_one_attempt_twice_and_two_verifiers_are_refused(labelled_pool: list[Labelled]) -> None:
@@ -123,7 +123,7 @@ nothing = np.full(n, np.nan)
 scores = np.clip(0.3 + 0.3 * resolved + rng.normal(0, 0.2, n), 0, 1)
 pool = Scored(
     ids, tasks[number // runs], policies[number % 4], attempts[number % runs], made, made, made, outcomes, scores,
-    nothing, nothing, nothing, nothing, rng.random(n), "made@1",
+    scores, nothing, nothing, nothing, nothing, rng.random(n), "made@1",
 )
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 found = measure(pool, resamples=200)

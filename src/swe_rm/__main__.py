@@ -11,6 +11,7 @@ import typer
 
 from swe_rm.errors import SweRmError
 from swe_rm.verbs.attack import attack
+from swe_rm.verbs.audit import audit
 from swe_rm.verbs.calibrate import calibrate
 from swe_rm.verbs.collect import collect
 from swe_rm.verbs.compare import compare
@@ -22,6 +23,7 @@ from swe_rm.verbs.inspect_pile import inspect
 from swe_rm.verbs.label import label
 from swe_rm.verbs.mix import mix
 from swe_rm.verbs.options import STDOUT
+from swe_rm.verbs.progress import progress
 from swe_rm.verbs.rank import rank
 from swe_rm.verbs.score import score
 from swe_rm.verbs.telling import say
@@ -36,7 +38,8 @@ app = typer.Typer(
 )
 
 VERBS = (
-    rank, score, evaluate, compare, attack, train, calibrate, ingest, mix, inspect, label, export, collect, doctor,
+    rank, score, progress, evaluate, compare, attack, audit, train, calibrate, ingest, mix, inspect, label, export,
+    collect, doctor,
 )  # fmt: skip
 """In the order of --help."""
 

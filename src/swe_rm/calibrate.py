@@ -1,7 +1,7 @@
 """Calibrators: temperature, Platt, beta and isotonic maps from a score to a probability, as plain numbers."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,9 +14,17 @@ from swe_rm.trajectory import ID_LENGTH, Noun
 Floats = npt.NDArray[np.float64]
 Method = Literal["temperature", "platt", "beta", "isotonic"]
 METHODS: tuple[Method, ...] = get_args(Method)
+Per = Literal["policy", "source"]
 
 EDGE = 1e-6
 """Scores are kept this far from 0 and 1 before their logarithm is taken; a float32 softmax saturates nearby."""
+
+
+MIN_GROUP = 20
+"""A policy or source with fewer attempts gets no map of its own."""
+
+BORROWED = 50.0
+"""What all attempts of the other groups weigh together in a group's own map: as many as 50 of its own attempts."""
 
 
 class Calibrator(Noun):
@@ -56,7 +64,42 @@ class Calibrator(Noun):
     @property
     def digest(self) -> str:
         """Hex digest of the map: the version part of a calibrated verifier's name."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:ID_LENGTH]
+        return _digest(self)
+
+
+class PerGroup(Noun):
+    """A map for each policy or source, and the pooled one for those that have none of their own."""
+
+    per: Per
+    pooled: Calibrator
+    groups: dict[str, Calibrator]
+
+    def __call__(self, scores: npt.ArrayLike, groups: Sequence[str]) -> Floats:
+        """Calibrated probabilities of scores (n,) of attempts of these groups (n,)."""
+        given, names = np.asarray(scores, dtype=np.float64), np.asarray(groups, dtype=np.object_)
+        out = self.pooled(given)
+        for name in set(names) & self.groups.keys():
+            out[names == name] = self.groups[name](given[names == name])
+        return out
+
+    @property
+    def method(self) -> Method:
+        """Of every map."""
+        return self.pooled.method
+
+    @property
+    def n(self) -> int:
+        """Attempts it was fitted on."""
+        return self.pooled.n
+
+    @property
+    def digest(self) -> str:
+        """Hex digest of all maps."""
+        return _digest(self)
+
+
+def _digest(calibrator: Noun) -> str:
+    return hashlib.sha256(calibrator.model_dump_json().encode()).hexdigest()[:ID_LENGTH]
 
 
 def fit(
@@ -86,17 +129,50 @@ def fit(
     return Calibrator(method=method, a=a, b=b, c=c, n=len(x))
 
 
-def cross_fitted(method: Method, scores: npt.ArrayLike, resolved: npt.ArrayLike, folds: npt.ArrayLike) -> Floats:
+def fit_per_group(
+    method: Method, scores: npt.ArrayLike, resolved: npt.ArrayLike, groups: Sequence[str], per: Per
+) -> PerGroup:
+    """A map for each group of at least `MIN_GROUP` attempts, leaning on the others (`leaning`), and the pooled one.
+
+    `groups` (n,) are names of policies or sources, as `per` says. Raises as `fit` does.
+    """
+    x, y, names = np.asarray(scores, dtype=np.float64), np.asarray(resolved, dtype=bool), np.asarray(groups)
+    large = [str(name) for name, n in zip(*np.unique(names, return_counts=True), strict=True) if n >= MIN_GROUP]
+    maps = {name: fit(method, x, y, leaning(names == name)) for name in large}
+    return PerGroup(per=per, pooled=fit(method, x, y), groups=maps)
+
+
+def leaning(own: npt.NDArray[np.bool_]) -> Floats:
+    """Weights (n,) that shrink a map to the other groups: 1 for the own attempts, `BORROWED` for all others in all.
+
+    A group with 50 attempts is believed half, one with 200 by four fifths; where there are no others it is alone.
+    """
+    return np.where(own, 1.0, BORROWED / max(1, int(np.count_nonzero(~own))))
+
+
+def cross_fitted(
+    method: Method,
+    scores: npt.ArrayLike,
+    resolved: npt.ArrayLike,
+    folds: npt.ArrayLike,
+    groups: Sequence[str] | None = None,
+) -> Floats:
     """Calibrated scores (n,), each from a calibrator that saw no attempt of its fold: the honest estimate.
 
-    `folds` (n,) are numbers such as `Task.fold` gives, so that all attempts at one task share theirs. Raises SweRmError
-    where the attempts outside a fold have one outcome only.
+    `folds` (n,) are numbers such as `Task.fold` gives, so that all attempts at one task share theirs. With `groups`
+    (n,) each has a map of its own, as `fit_per_group` gives it. Raises SweRmError where the attempts outside a fold
+    have one outcome only.
     """
     x, y, fold = np.asarray(scores, dtype=np.float64), np.asarray(resolved, dtype=bool), np.asarray(folds)
+    names = None if groups is None else np.asarray(groups, dtype=np.object_)
     out = np.empty_like(x)
     for held in np.unique(fold):
         inside = fold == held
-        out[inside] = fit(method, x[~inside], y[~inside])(x[inside])
+        if names is None:
+            out[inside] = fit(method, x[~inside], y[~inside])(x[inside])
+        else:
+            fitted = fit_per_group(method, x[~inside], y[~inside], names[~inside].tolist(), "policy")
+            out[inside] = fitted(x[inside], names[inside].tolist())
     return out
 
 

@@ -24,7 +24,7 @@ from swe_rm.figures import (
     pool_from,
     pool_of,
 )
-from swe_rm.metrics import Floats, Ids
+from swe_rm.metrics import Flags, Floats, Ids
 from swe_rm.resampling import Resampled, interval, reflected, resample
 from swe_rm.scored import Scored
 from swe_rm.trajectory import Noun
@@ -57,6 +57,9 @@ class Row(NamedTuple):
     name: str
     figures: Metrics
     intervals: dict[str, Interval | None]
+    scores: Floats
+    resolved: Flags
+    """Of the common attempts."""
 
 
 class Margin(Noun):
@@ -111,6 +114,8 @@ class Comparison(NamedTuple):
     n_attempts: int
     """Common to all that are paired; 0 where fewer than two can be."""
     n_tasks: int
+    n_cells_at_k: dict[int, int]
+    """K -> (task, policy) groups with at least K of the attempts."""
     left_out: dict[str, int]
     """Attempts of each paired verifier that another lacks."""
     rows: tuple[Row, ...]
@@ -181,20 +186,21 @@ def compare(evaluations: Sequence[Entry | Report], *, resamples: int = RESAMPLES
     paired = [entry for entry in named if entry.measured]
     apart = [entry for entry in named if not entry.measured]
     if len(paired) < 2:
-        return Comparison(0, 0, {}, (), (), (), tuple(named))
+        return Comparison(0, 0, {}, {}, (), (), (), tuple(named))
     places = _common(paired)
     pool = _agreed(paired, places)
     scores = [np.array(_of(entry).scores)[place] for entry, place in zip(paired, places, strict=True)]
     figures = [Figures(pool, one, None) for one in scores]
     drawn = resample([one.resampler() for one in figures], pool.n_tasks, resamples, seed)
     rows = tuple(
-        Row(entry.name, one.metrics(entry.name), one.intervals(draws))
-        for entry, one, draws in zip(paired, figures, drawn, strict=True)
+        Row(entry.name, one.metrics(entry.name), one.intervals(draws), mine, pool.resolved)
+        for entry, one, draws, mine in zip(paired, figures, drawn, scores, strict=True)
     )
     clusters = {name: figures[0].n_clusters(name) for name in drawn[0]}
     return Comparison(
         n_attempts=len(pool.resolved),
         n_tasks=pool.n_tasks,
+        n_cells_at_k=figures[0].n_groups_at_k("rm_at_k_same_policy"),
         left_out={e.name: len(_of(e).attempt_ids) - len(pool.resolved) for e in paired},
         rows=rows,
         contests=tuple(_contests(rows, drawn, clusters)),

@@ -1,6 +1,7 @@
 """A Comparison for people: who is better and whether that is known, the figures, and the paper's Table 4."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from rich import box
 from rich.console import Console
@@ -22,16 +23,17 @@ UNDEFINED = "\N{EN DASH}"
 
 def print_comparison(found: Comparison, console: Console) -> None:
     """Print what is known of who is better, then the figures, then Table 4's layout with its published rows."""
-    for line in _words(found):
+    for line in words(found):
         console.print(Text(printable(line)))
     console.print(_figures(found))
     console.print(_table_4(found.alone))
     if found.alone:
-        console.print(Text(_not_shown(found.alone), style="dim"))
+        console.print(Text(not_shown(found.alone), style="dim"))
     console.print(Text(f"published: {TABLE_4_SOURCE}", style="dim"))
 
 
-def _words(found: Comparison) -> Iterator[str]:
+def words(found: Comparison) -> Iterator[str]:
+    """What is known of who is better, and what was left out."""
     if found.rows:
         yield f"Paired on the {found.n_attempts} attempts at {found.n_tasks} tasks that all judged:"
         for name, n in found.left_out.items():
@@ -50,13 +52,23 @@ def _words(found: Comparison) -> Iterator[str]:
 def _figures(found: Comparison) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
     table.add_column("")
-    rows = {row.name: row.figures.to_json() for row in found.rows} | {one.name: one.figures for one in found.apart}
+    rows = figures_of(found)
     for name in rows:
         table.add_column(printable(name), justify="right", overflow="fold")
-    ks = [f"rm_at_k.{k}" for k in (1, 2, 4, 8, 16, 32) if any(str(k) in _curve(row) for row in rows.values())]
-    for key in (*FIGURES, *ks):
-        table.add_row(key, *(_cell(row, key) for row in rows.values()))
+    for key in keys(found):
+        table.add_row(key, *(UNDEFINED if (v := value_of(row, key)) is None else f"{v:.3f}" for row in rows.values()))
     return table
+
+
+def figures_of(found: Comparison) -> dict[str, dict[str, object]]:
+    """Every verifier's figures by its name, as JSON has them; those that are not paired last."""
+    return {row.name: row.figures.to_json() for row in found.rows} | {one.name: one.figures for one in found.apart}
+
+
+def keys(found: Comparison) -> list[str]:
+    """The figures that tables show, curves as `rm_at_k.4`."""
+    rows = figures_of(found).values()
+    return [*FIGURES, *(f"rm_at_k.{k}" for k in (1, 2, 4, 8, 16, 32) if any(str(k) in _curve(row) for row in rows))]
 
 
 def _curve(figures: dict[str, object]) -> dict[str, float]:
@@ -64,38 +76,63 @@ def _curve(figures: dict[str, object]) -> dict[str, float]:
     return {str(k): value for k, value in curve.items()} if isinstance(curve, dict) else {}
 
 
-def _cell(figures: dict[str, object], key: str) -> str:
+def value_of(figures: dict[str, object], key: str) -> float | None:
+    """The figure of a key that `keys` gave; None where it is undefined or not there."""
     stem, _, k = key.partition(".")
     value = _curve(figures).get(k) if k else figures.get(stem)
-    return f"{value:.3f}" if isinstance(value, float | int) else UNDEFINED
+    return float(value) if isinstance(value, float | int) else None
 
 
 def _table_4(alone: tuple[Alone, ...]) -> Table:
-    table = Table(title="Policy by policy, as in Table 4 of the paper", title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("", overflow="fold")
-    for heading in ("type", "AUC", "ECE", "K", "RM@K"):
+    table = Table(title=TITLE_4, title_justify="left", box=box.SIMPLE_HEAD)
+    first, *others = HEADINGS_4
+    table.add_column(first, overflow="fold")
+    for heading in others:
         table.add_column(heading, justify="right")
-    shown = list(dict.fromkeys(one.policy for one in alone if one.k > 1))
-    for policy in shown[:MAX_POLICIES]:
-        rows = [one for one in alone if one.policy == policy]
-        table.add_row(Text(f"{printable(policy)}: this pool, {rows[0].n_tasks} tasks", style="bold"))
-        for what, value in (("pass@1", rows[0].random_at_k), (f"pass@{rows[0].k}", rows[0].pass_at_k)):
-            table.add_row(f"  ({what})", *_figures_of("", None, None, rows[0].k, value))
-        for one in rows:
-            table.add_row(f"  {printable(one.verifier)}", *_figures_of("", one.auc, one.ece, one.k, one.rm_at_k))
-    for policy in dict.fromkeys(row.policy for row in TABLE_4):
-        table.add_row(Text(f"{policy}: published", style="bold"))
-        for row in TABLE_4:
-            if row.policy == policy:
-                table.add_row(f"  {row.verifier}", *_figures_of(row.kind, row.auc, row.ece, 32, row.rm_at_32))
+    for row in rows_of_table_4(alone):
+        if isinstance(row, str):
+            table.add_row(Text(printable(row), style="bold"))
+        else:
+            table.add_row(f"  {printable(row.name)}", *row.cells)
     return table
 
 
-def _figures_of(kind: str, auc: float | None, ece: float | None, k: int, rm: float) -> list[str]:
-    return [kind, *(UNDEFINED if value is None else f"{value:.3f}" for value in (auc, ece)), str(k), f"{rm:.3f}"]
+TITLE_4 = "Policy by policy, as in Table 4 of the paper"
+HEADINGS_4 = ("", "type", "AUC", "ECE", "K", "RM@K")
 
 
-def _not_shown(alone: tuple[Alone, ...]) -> str:
+class Row4(NamedTuple):
+    """One line of Table 4."""
+
+    name: str
+    kind: str
+    auc: float | None
+    ece: float | None
+    k: int
+    rm: float
+
+    @property
+    def cells(self) -> list[str]:
+        """All but the name, as text."""
+        figures = (UNDEFINED if value is None else f"{value:.3f}" for value in (self.auc, self.ece))
+        return [self.kind, *figures, str(self.k), f"{self.rm:.3f}"]
+
+
+def rows_of_table_4(alone: tuple[Alone, ...]) -> Iterator[Row4 | str]:
+    """The lines of Table 4, one's own above the published ones; a text is a heading over the lines that follow."""
+    shown = list(dict.fromkeys(one.policy for one in alone if one.k > 1))
+    for policy in shown[:MAX_POLICIES]:
+        rows = [one for one in alone if one.policy == policy]
+        yield f"{policy}: this pool, {rows[0].n_tasks} tasks"
+        for what, value in (("pass@1", rows[0].random_at_k), (f"pass@{rows[0].k}", rows[0].pass_at_k)):
+            yield Row4(f"({what})", "", None, None, rows[0].k, value)
+        yield from (Row4(one.verifier, "", one.auc, one.ece, one.k, one.rm_at_k) for one in rows)
+    for policy in dict.fromkeys(row.policy for row in TABLE_4):
+        yield f"{policy}: published"
+        yield from (Row4(r.verifier, r.kind, r.auc, r.ece, 32, r.rm_at_32) for r in TABLE_4 if r.policy == policy)
+
+
+def not_shown(alone: tuple[Alone, ...]) -> str:
     """What the table leaves to the JSON."""
     policies = {one.policy for one in alone}
     several = {one.policy for one in alone if one.k > 1}

@@ -1,15 +1,19 @@
 """The forward of a Qwen3-MoE for verdicts alone: what no verdict depends on is never computed.
 
-It walks over the modules of a transformers network. Keys and values are made for all tokens and held for one layer at a
-time. In the last layer, queries, output projection, experts and the final norm are made for label rows only, which is
-exact. Token-wise work goes in tiles, so that memory grows with the row by its hidden states, keys and values alone.
+It walks over the modules of a transformers network. Keys and values are made for all tokens and held for one layer at
+a time, unless a sequence that grows is read (`Kept`). In the last layer, queries, output projection, experts and the
+final norm are made for label rows only, which is exact. Token-wise work goes in tiles, so that memory grows with the
+row by its hidden states, keys and values alone.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from swe_rm.attention import Attend, last_pieces, pieces
-from swe_rm.batch import Row
+from swe_rm.batch import Row, Tokens
 
 if TYPE_CHECKING:
     import torch
@@ -32,24 +36,69 @@ def suited(device: "torch.device") -> Tiles:
     return Tiles(1_024) if device.type == "cpu" else Tiles()
 
 
-def label_states(network: Network, row: Row, attend: Attend, tiles: Tiles) -> "torch.Tensor":
-    """Final hidden states after the last token of each sequence of a row, [sequences, hidden], without gradients."""
+Join = Callable[["torch.Tensor", "torch.Tensor"], tuple["torch.Tensor", "torch.Tensor"]]
+"""Keys and values of the tokens a row reads, [1, key heads, tokens, head dim], with those of the tokens before them."""
+
+
+class Kept:
+    """Keys and values of the sequence read last, layer by layer: one that begins like it reads only what is new."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        """Tokens of the next sequence that need not be read."""
+        self._tokens: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def begin(self, tokens: Tokens) -> None:
+        """Keep what these begin with, their last token excepted: something must be read to be answered at."""
+        new = np.asarray(tokens, np.int64)
+        most = min(len(self._tokens), len(new) - 1)
+        differing = np.flatnonzero(self._tokens[:most] != new[:most])
+        self.length = int(differing[0]) if len(differing) else most
+        self._tokens = new
+
+    def join(self, layer: int) -> Join:
+        """How a layer's new keys and values go behind the old ones; they are kept with them."""
+
+        def joined(key: "torch.Tensor", value: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+            import torch
+
+            if self.length:
+                old = (part[:, :, : self.length] for part in self._layers[layer])
+                key, value = (torch.cat(pair, dim=2) for pair in zip(old, (key, value), strict=True))
+            self._layers[layer] = (key, value)
+            return key, value
+
+        return joined
+
+
+def label_states(network: Network, row: Row, attend: Attend, tiles: Tiles, kept: Kept | None = None) -> "torch.Tensor":
+    """Final hidden states after the last token of each sequence of a row, [sequences, hidden], without gradients.
+
+    With `kept` the row is one sequence, the one it was told of last, and only what is new in it is read.
+    """
     import torch
 
     backbone = network.model
-    ids = torch.as_tensor(row.token_ids, device=backbone.embed_tokens.weight.device)
+    start = kept.length if kept else 0
+    ids = torch.as_tensor(row.token_ids[start:], device=backbone.embed_tokens.weight.device)
     hidden = backbone.embed_tokens(ids)
-    positions = torch.as_tensor(row.position_ids, device=hidden.device)[None]
+    positions = torch.as_tensor(row.position_ids[start:], device=hidden.device)[None]
     angles = backbone.rotary_emb(hidden[None], positions)
     turn = _Turn(angles[0][0][:, None], angles[1][0][:, None])
-    labels = torch.as_tensor(row.ends, device=hidden.device) - 1
-    for layer in backbone.layers[: len(backbone.layers) - 1]:
+    labels = torch.as_tensor(row.ends, device=hidden.device) - 1 - start
+    joins = [kept.join(number) if kept else _alone for number in range(len(backbone.layers))]
+    for layer, join in zip(backbone.layers[: len(backbone.layers) - 1], joins, strict=False):
         hidden, turn = _at(layer, hidden, turn)
-        _through(layer, hidden, turn, row, attend, tiles)
+        _through(layer, hidden, turn, row, attend, tiles, join)
     last = backbone.layers[-1]
     hidden, turn = _at(last, hidden, turn)
-    states = _labels_through(last, hidden, turn, row, labels.to(hidden.device), attend, tiles)
+    states = _labels_through(last, hidden, turn, row, labels.to(hidden.device), attend, tiles, joins[-1])
     return _normed(backbone.norm, states)
+
+
+def _alone(key: "torch.Tensor", value: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+    return key, value
 
 
 class _Turn(NamedTuple):
@@ -76,16 +125,20 @@ def _at(layer: Any, hidden: "torch.Tensor", turn: _Turn) -> tuple["torch.Tensor"
     return hidden.to(device), _Turn(turn.cos.to(device), turn.sin.to(device))
 
 
-def _through(layer: Any, hidden: "torch.Tensor", turn: _Turn, row: Row, attend: Attend, tiles: Tiles) -> None:
-    """One layer over all tokens of a row; `hidden`, [tokens, hidden], is overwritten."""
+def _through(
+    layer: Any, hidden: "torch.Tensor", turn: _Turn, row: Row, attend: Attend, tiles: Tiles, join: Join
+) -> None:
+    """One layer over all tokens that a row reads; `hidden`, [tokens, hidden], is overwritten."""
     total = len(hidden)
     normed = [_normed(layer.input_layernorm, hidden[part]) for part in _tiled(0, total, tiles.tokens)]
-    key, value = _keys_and_values(layer.self_attn, normed, turn, total, tiles)
+    key, value = join(*_keys_and_values(layer.self_attn, normed, turn, total, tiles))
+    before = key.shape[2] - total
     for block in _tiled(0, total, tiles.queries or total):
         query = _queries(layer.self_attn, normed, turn, block, tiles)
         if block.stop == total:
             normed.clear()
-        mixed = attend(query, key, value, pieces(row.spans, block.start, block.stop), layer.self_attn.scaling)
+        runs = pieces(row.spans, before + block.start, before + block.stop)
+        mixed = attend(query, key, value, runs, layer.self_attn.scaling)
         del query
         for part in _tiled(block.start, block.stop, tiles.tokens):
             own = mixed[:, :, part.start - block.start : part.stop - block.start]
@@ -93,12 +146,19 @@ def _through(layer: Any, hidden: "torch.Tensor", turn: _Turn, row: Row, attend: 
 
 
 def _labels_through(
-    layer: Any, hidden: "torch.Tensor", turn: _Turn, row: Row, labels: "torch.Tensor", attend: Attend, tiles: Tiles
+    layer: Any,
+    hidden: "torch.Tensor",
+    turn: _Turn,
+    row: Row,
+    labels: "torch.Tensor",
+    attend: Attend,
+    tiles: Tiles,
+    join: Join,
 ) -> "torch.Tensor":
     """The last layer: keys and values of all tokens, everything else for the labels; [labels, hidden]."""
     total = len(hidden)
     normed = [_normed(layer.input_layernorm, hidden[part]) for part in _tiled(0, total, tiles.tokens)]
-    key, value = _keys_and_values(layer.self_attn, normed, turn, total, tiles)
+    key, value = join(*_keys_and_values(layer.self_attn, normed, turn, total, tiles))
     rows = hidden[labels]
     chosen = _normed(layer.input_layernorm, rows)
     query = _heads(layer.self_attn.q_proj, layer.self_attn.q_norm, chosen, layer.self_attn)

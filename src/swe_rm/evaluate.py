@@ -46,6 +46,14 @@ class Bin(Noun):
     mean_score: float | None
 
 
+class Uncalibrated(Noun):
+    """The scores as they were before calibration."""
+
+    ece: float
+    brier: float
+    bins: tuple[Bin, ...]
+
+
 class Report(Noun):
     """What `evaluate` found. attempts given = n_attempts + n_unscored - unscored.n_counted + n_unknown + n_below_k."""
 
@@ -82,6 +90,8 @@ class Report(Noun):
     n_tasks_same_policy: int
     """Tasks that carry the pairs of `auc_same_policy_task`."""
     bins: tuple[Bin, ...]
+    uncalibrated: Uncalibrated | None
+    """None where calibration moved no score."""
     rankings: tuple[Ranking, ...]
     """Tasks with a verdict, their attempts of unknown outcome among them: the first `MAX_RANKED` of them."""
     n_ranked: int
@@ -140,7 +150,8 @@ class Report(Noun):
 _CONTRACT = {"n_unscored", "cost", "intervals", "slices"}
 _MORE = {
     "policy", "n_unknown", "n_below_k", "unscored", "money", "explained", "readiness", "rejection", "mistakes",
-    "pitfalls", "n_cells_at_k", "ece_noise_floor", "ece_mass_noise_floor", "warnings", "measured",
+    "pitfalls", "n_cells_at_k", "ece_noise_floor", "ece_mass_noise_floor", "bins", "uncalibrated", "warnings",
+    "measured",
 }  # fmt: skip
 _NOT_SHOWN = "Not shown to be fit for best-of-N within one policy: do not use as an RL reward."
 
@@ -222,7 +233,7 @@ def measure(
         n_tasks_same_policy=figures.n_tasks_with("auc_same_policy_task"),
         **_parts(kept, pool, scores, seed),
         **_ranked(scored),
-        warnings=tuple(_warnings(counts, told, pool)),
+        warnings=tuple(_warnings(counts, told, others, pool)),
         measured=Measured.of(kept, pool, scores, policy),
     )
 
@@ -262,6 +273,8 @@ def _controls(kept: Scored, pool: Pool, k_max: int | None) -> dict[str, Metrics]
         "task_prior": np.array([rates.task_prior(one.policy, one.task) for one in known], dtype=np.float64),
         "oracle": pool.resolved.astype(np.float64),
     }
+    if np.isnan(kept.lengths).any():
+        del scores["shortest"]
     return {
         key: Figures(pool, given, k_max, ranking_only=key in _RANKING_ONLY).metrics(CONTROL_NAMES[key])
         for key, given in scores.items()
@@ -305,6 +318,7 @@ class _Parts(TypedDict):
     rejection: Rejection | None
     mistakes: tuple[Mistake, ...]
     bins: tuple[Bin, ...]
+    uncalibrated: Uncalibrated | None
     ece_noise_floor: float | None
     ece_mass_noise_floor: float | None
 
@@ -316,13 +330,25 @@ def _parts(kept: Scored, pool: Pool, scores: Floats, seed: int) -> _Parts:
         "slices": slices(kept, pool, scores),
         "rejection": rejection(pool, scores),
         "mistakes": mistakes(kept, pool, scores),
-        "bins": _bins(pool.resolved, scores),
+        "bins": bins_of(pool.resolved, scores),
+        "uncalibrated": _uncalibrated(kept, pool),
         "ece_noise_floor": width,
         "ece_mass_noise_floor": mass,
     }
 
 
-def _bins(resolved: Flags, scores: Floats) -> tuple[Bin, ...]:
+def _uncalibrated(kept: Scored, pool: Pool) -> Uncalibrated | None:
+    """Of the attempts that have a verdict."""
+    has = kept.has_verdict & ~np.isnan(kept.raw_scores)
+    raw, resolved = kept.raw_scores[has], pool.resolved[has]
+    error, loss = metrics.calibration_error(raw, resolved), metrics.brier_loss(raw, resolved)
+    if error is None or loss is None or np.array_equal(raw, kept.scores[has]):
+        return None
+    return Uncalibrated(ece=error, brier=loss, bins=bins_of(resolved, raw))
+
+
+def bins_of(resolved: Flags, scores: Floats) -> tuple[Bin, ...]:
+    """The ten calibration bins of equal width. Shapes (n,)."""
     where = metrics.bin_of(scores)
     found = []
     for number in range(metrics.N_BINS):
@@ -333,10 +359,12 @@ def _bins(resolved: Flags, scores: Floats) -> tuple[Bin, ...]:
     return tuple(found)
 
 
-def _warnings(counts: Mapping[str, int], unscored: Unscored, pool: Pool) -> list[str]:
+def _warnings(counts: Mapping[str, int], unscored: Unscored, controls: Mapping[str, Metrics], pool: Pool) -> list[str]:
     reasons = {"n_unknown": "without a known outcome", "n_below_k": "at tasks with fewer attempts than k_max"}
     found = [str(unscored)] if unscored.n else []
     found += [f"attempts left out: {counts[key]} {reason}" for key, reason in reasons.items() if counts[key]]
+    if controls and "shortest" not in controls:
+        found.append("lengths are not known: the control shortest and what length explains are left out")
     if not len(pool.resolved):
         return [*found, "no attempt has both a verdict and a known outcome: nothing can be measured"]
     if len(np.unique(pool.resolved)) == 1:

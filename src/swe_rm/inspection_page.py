@@ -7,8 +7,8 @@ from pathlib import Path
 from swe_rm.inspection import Inspection, Run
 from swe_rm.inspection.findings import Finding, findings, remarks, shown
 from swe_rm.inspection_report import facts, headline
-from swe_rm.page import UNDEFINED, html_table, page, safe
-from swe_rm.plot import Axes, round_step
+from swe_rm.page import UNDEFINED, figure, html_table, page, safe
+from swe_rm.plot import SHARES, Axes, round_step, short
 
 MAX_CASES = 200
 """Cases of a finding the page spells out; the JSON has all."""
@@ -23,7 +23,7 @@ def write_page(found: Inspection, path: str | Path) -> None:
         "<ul>" + "".join(f"<li>{safe(remark)}</li>" for remark in remarks(found)) + "</ul>",
         f'<h2>Pictures</h2><div class="plots">{"".join(_plots(found))}</div>',
         "<h2>The pile</h2>",
-        html_table(["", ""], [[safe(name), safe(value)] for name, value in facts(found).items()]),
+        html_table("The pile as a whole", ["what", "value"], [[*map(safe, fact)] for fact in facts(found).items()]),
         _runs_section(found.runs),
         "<h2>Every finding</h2>",
         *map(_cases_section, listed),
@@ -43,7 +43,8 @@ def _findings_section(listed: Sequence[Finding]) -> str:
         ]
         for finding in listed
     ]
-    return f"<h2>What to know before using it</h2>{html_table(['', 'how many', 'share', 'most in'], rows)}"
+    table = html_table("Findings", ["finding", "how many", "share", "most in"], rows)
+    return f"<h2>What to know before using it</h2>{table}"
 
 
 _SOURCES = 4
@@ -78,7 +79,7 @@ def _runs_section(runs: Sequence[Run]) -> str:
         ]
         for run in sorted(runs, key=lambda run: -run.tally.n)
     ]
-    return f"<h2>Policies and sources</h2>{html_table(headings, rows)}<p><small>Lengths are medians.</small></p>"
+    return f"<h2>Policies and sources</h2>{html_table('Runs, largest first; lengths are medians', headings, rows)}"
 
 
 def _percent(value: float | None) -> str:
@@ -126,13 +127,13 @@ def _bars(title: str, x_label: str, y_label: str, counted: Mapping[int, int]) ->
     every = -(-len(bars) // 8)
     axes.ticks(
         {left + width / 2: str(left) for left, _ in bars[::every]},
-        {part * step: f"{part * step:,}" for part in range(5)},
+        {part * step: short(part * step) for part in range(5)},
     )
     for left, n in bars:
         last_of = left + width - 1
         where = str(left) if width == 1 else f"{left} to {last_of}"
         axes.bar((left + 0.1 * width, left + 0.9 * width), n, "verifier", f"{where}: {n:,} {y_label}")
-    return axes.svg()
+    return figure(axes.title, axes.svg())
 
 
 _MAX_BARS = 24
@@ -145,21 +146,13 @@ def _quantiles(title: str, unit: str, quantiles: Mapping[int, int]) -> str:
     axes = Axes(f"{title} in {unit}", (0, 100), (bottom, max(top, bottom + 1)), "percent of the logs are shorter", unit)
     axes.ticks(
         {float(percent): str(percent) for percent in range(0, 101, 25)},
-        {float(power): _short(10**power) for power in range(bottom, top + 1)},
+        {float(power): short(10**power) for power in range(bottom, top + 1)},
     )
     points = [(float(percent), _log10(value)) for percent, value in quantiles.items()]
     axes.line(points, "verifier")
     for (percent, height), value in zip(points, quantiles.values(), strict=True):
         axes.dot(percent, max(height, bottom), "verifier", f"{percent:.0f}%: {value:,} {unit}")
-    return axes.svg()
-
-
-def _short(value: int) -> str:
-    """A power of ten that fits beside an axis."""
-    for unit, name in ((10**9, "G"), (10**6, "M"), (1000, "k")):
-        if value >= unit:
-            return f"{value // unit}{name}"
-    return str(value)
+    return figure(axes.title, axes.svg())
 
 
 def _log10(value: int) -> float:
@@ -172,10 +165,10 @@ def _rates(runs: Sequence[Run]) -> str:
     top = len(str(max(run.tally.n for run, _ in known)))
     axes = Axes("Positive rate of each policy in a source", (0, top), (0, 1), "attempts", "share resolved")
     axes.ticks(
-        {float(power): _short(10**power) for power in range(top + 1)},
-        {part / 5: f"{part / 5:.1f}" for part in range(6)},
+        {float(power): short(10**power) for power in range(top + 1)},
+        SHARES,
     )
     for run, rate in known:
         about = f"{safe(run.source)} / {safe(run.policy)}: {rate:.1%} of {run.tally.n:,}"
         axes.dot(_log10(run.tally.n), rate or 0.0, "verifier", about)
-    return axes.svg()
+    return figure(axes.title, axes.svg())

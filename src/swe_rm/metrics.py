@@ -56,6 +56,17 @@ def auc_score(scores: Floats, resolved: Flags) -> float | None:
     return pair_accuracy_score(scores, resolved, np.zeros(len(scores), dtype=np.intp))
 
 
+def roc_curve(scores: Floats, resolved: Flags) -> Floats:
+    """(share of unresolved, share of resolved) attempts at or above each score, from (0, 0): the area below is the AUC.
+
+    Equal scores are one step, so a tie is a slope. Shapes (n,) -> (levels + 1, 2); NaN where an outcome is missing.
+    """
+    distinct, ascending = np.unique(scores, return_inverse=True)
+    level = len(distinct) - 1 - ascending
+    counts = np.stack([np.cumsum(sum_by(level, len(distinct), flags)) for flags in (~resolved, resolved)], axis=1)
+    return divide(np.vstack([np.zeros((1, 2)), counts]), np.array([(~resolved).sum(), resolved.sum()], np.float64))
+
+
 def pair_accuracy_score(scores: Floats, resolved: Flags, groups: Ids) -> float | None:
     """Share of (resolved, unresolved) pairs of one group in the right order, ties half, all pairs weighing the same.
 

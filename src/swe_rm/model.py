@@ -136,16 +136,19 @@ class VerdictModel:
         products: int = projections + router + config.num_experts_per_tok * expert
         return products / mixed
 
-    def logprobs(self, row: batch.Row, tiles: decoder.Tiles | None = None) -> list[tuple[float, float]]:
+    def logprobs(
+        self, row: batch.Row, tiles: decoder.Tiles | None = None, kept: decoder.Kept | None = None
+    ) -> list[tuple[float, float]]:
         """(log P(YES), log P(NO)) for each sequence of the row, over the full vocabulary, computed in fp32.
 
-        Raises VerifierError when the model answers with NaN or infinity: such an answer is no score.
+        `kept` is as in `decoder.label_states`. Raises VerifierError when the model answers with NaN or infinity: such
+        an answer is no score.
         """
         import torch
 
         attend = attention.attend(self.attention or attention.choose(self.device))
         with torch.inference_mode():
-            states = decoder.label_states(self.network, row, attend, tiles or decoder.suited(self.device))
+            states = decoder.label_states(self.network, row, attend, tiles or decoder.suited(self.device), kept)
             pairs = torch.cat([self._pairs(part) for part in torch.split(states, HEAD_ROWS)]).cpu()
         if not bool(torch.isfinite(pairs).all()):
             raise VerifierError(f"{self.card.name}: the model answered with NaN or infinite logits")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -75,6 +75,10 @@ class Cut(NamedTuple):
     def tokens(self) -> int:
         """All tokens removed; what was never tokenised is estimated at four characters a token."""
         return self.issue_tokens + self.patch_tokens + self.log_tokens + self.unread_characters // 4
+
+
+Fate = Literal["whole", "shortened", "gone"]
+"""What becomes of a turn of the log."""
 
 
 class Prompt(NamedTuple):
@@ -197,9 +201,29 @@ class Renderer:
     def prompt(self, trajectory: Trajectory) -> Prompt:
         """The prompt of one attempt, at most `policy.max_tokens` long."""
         read = _read(trajectory)
-        texts = read.texts()
-        ids = self.vocabulary.encode(texts)
-        return self._prompt(read, {text: np.array(found, np.int32) for text, found in zip(texts, ids, strict=True)})
+        return self._prompt(read, self._ids(read))
+
+    def fates(self, trajectory: Trajectory) -> list[Fate]:
+        """What the length policy does with each turn of the log (of `dialects.turns`), in order."""
+        read = _read(trajectory)
+        parts = self._parts(read, self._ids(read))
+        kept, _, n_gone = self._fit(parts.turns, parts.shrinkable, parts.budget)
+        head = next((place for place, piece in enumerate(kept) if piece is self._marks["<|cut|>"]), len(kept))
+        lengths = [*map(len, kept[:head]), *[0] * n_gone, *map(len, kept[head + 1 :])]
+        return [
+            "gone" if not length else "whole" if length == len(turn) else "shortened"
+            for length, turn in zip(lengths, parts.turns, strict=True)
+        ]
+
+    def _ids(self, read: "_Read") -> dict[str, Ids]:
+        found = self.vocabulary.encode(read.texts())
+        return {text: np.array(ids, np.int32) for text, ids in zip(read.texts(), found, strict=True)}
+
+    def prompts(self, trajectories: Sequence[Trajectory], encoder: Encoder) -> list[Prompt]:
+        """`prompt` of each; texts that `encoder`, one of this vocabulary, remembers are not encoded again."""
+        reads = [_read(trajectory) for trajectory in trajectories]
+        ids = encoder([text for read in reads for text in read.texts()])
+        return [self._prompt(read, ids) for read in reads]
 
     def example(self, labelled: Labelled) -> Example:
         """Prompt plus verdict token. Raises RecordError where the outcome is unknown: untested is never a NO."""
@@ -236,25 +260,28 @@ class Renderer:
 
     def _prompt(self, read: "_Read", ids: Mapping[str, Ids]) -> Prompt:
         """The prompt of an attempt from the ids of its texts."""
-
-        def encoded(pieces: Iterable[Segment]) -> Ids:
-            return np.concatenate([part for s in pieces for part in (self._marks[s.mark], ids[s.text])])
-
-        issue_ids, patch_ids, question_ids = (encoded([piece]) for piece in (read.issue, *read.end))
-        kept_issue = _cut_middle(issue_ids, self.policy.issue_cap, self._cut_id)
-        kept_patch = _cut_middle(patch_ids, self.policy.patch_cap, self._cut_id)
-        budget = self.policy.max_tokens - len(kept_issue) - len(kept_patch) - len(question_ids)
-        shrinkable = [turn[0].mark == "<|observation|>" for turn in read.log]
-        kept_log, cut_log, cut_turns = self._fit([encoded(turn) for turn in read.log], shrinkable, budget)
+        parts = self._parts(read, ids)
+        kept_log, cut_log, cut_turns = self._fit(parts.turns, parts.shrinkable, parts.budget)
         cut = Cut(
-            issue_tokens=_lost(issue_ids, kept_issue),
-            patch_tokens=_lost(patch_ids, kept_patch),
+            issue_tokens=_lost(parts.issue, parts.kept_issue),
+            patch_tokens=_lost(parts.patch, parts.kept_patch),
             log_tokens=cut_log,
             turns=cut_turns,
             unread_characters=read.unread,
         )
-        kept = np.concatenate([kept_issue, *kept_log, kept_patch, question_ids])
+        kept = np.concatenate([parts.kept_issue, *kept_log, parts.kept_patch, parts.question])
         return Prompt(read.attempt_id, tuple(kept.tolist()), cut)
+
+    def _parts(self, read: "_Read", ids: Mapping[str, Ids]) -> "_Parts":
+        def encoded(pieces: Iterable[Segment]) -> Ids:
+            return np.concatenate([part for s in pieces for part in (self._marks[s.mark], ids[s.text])])
+
+        issue, patch, question = (encoded([piece]) for piece in (read.issue, *read.end))
+        kept_issue = _cut_middle(issue, self.policy.issue_cap, self._cut_id)
+        kept_patch = _cut_middle(patch, self.policy.patch_cap, self._cut_id)
+        budget = self.policy.max_tokens - len(kept_issue) - len(kept_patch) - len(question)
+        shrinkable = [turn[0].mark == "<|observation|>" for turn in read.log]
+        return _Parts(issue, kept_issue, patch, kept_patch, question, [*map(encoded, read.log)], shrinkable, budget)
 
     def _fit(self, turns: list[Ids], shrinkable: Sequence[bool], budget: int) -> tuple[list[Ids], int, int]:
         """The log within `budget` tokens: (its pieces, tokens cut, turns gone entirely)."""
@@ -293,6 +320,20 @@ _LEAST_PIECE = 24
 """Fewest tokens worth keeping of a turn that does not fit whole."""
 _GROUP_CHARACTERS = 4_000_000
 """Text that is encoded together: enough to keep many cores busy, and 100 MB of memory while it is."""
+
+
+class _Parts(NamedTuple):
+    """An attempt as tokens: all but the log brought under its caps, and what is left for the log."""
+
+    issue: Ids
+    kept_issue: Ids
+    patch: Ids
+    kept_patch: Ids
+    question: Ids
+    turns: list[Ids]
+    shrinkable: list[bool]
+    """Which turns are observations."""
+    budget: int
 
 
 class _Read(NamedTuple):

@@ -3,7 +3,7 @@
 import math
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from swe_rm.errors import SweRmError, VerifierError
 from swe_rm.metrics import Flags, Floats
+from swe_rm.outcome_rows import OutcomeRow
 from swe_rm.render import rendered_length
+from swe_rm.row_names import Key
 from swe_rm.scoring import Unscored, score
 from swe_rm.trajectory import Labelled, Outcome
 from swe_rm.verdict import Verdict, Verifier
@@ -36,6 +38,8 @@ class Scored:
     outcomes: Names
     scores: Floats
     """NaN for an attempt without a verdict."""
+    raw_scores: Floats
+    """Before calibration; equal to the scores where nothing is calibrated."""
     verdict_mass: Floats
     prompt_tokens: Floats
     truncated_tokens: Floats
@@ -118,29 +122,62 @@ class Gathering:
         self._lengths.append(rendered_length(trajectory) if self._render else math.nan)
 
     @property
-    def named(self) -> list[Named]:
-        """The attempts so far, by what verdicts are joined to them by."""
-        columns = (self._names[name] for name in ("attempt_ids", "tasks", "policies", "attempts"))
-        return [Named(attempt_id, (task, *who)) for attempt_id, task, *who in zip(*columns, strict=True)]
+    def only_names(self) -> bool:
+        """Whether no more than names and outcomes is known of the attempts: there are no logs to show."""
+        return not any(self._names["sources"])
+
+    def add_row(self, row: OutcomeRow, key: Key) -> None:
+        """Take in an attempt of which no more is known than its name and outcome; its length is unknown."""
+        task, policy, attempt = key
+        told = (row.attempt_id or "/".join(key), task, policy, attempt, "", "", "", row.outcome)
+        for name, value in zip(_NAMES, told, strict=True):
+            self._names[name].append(value if name in _OWN else self._once.setdefault(value, value))
+        self._lengths.append(math.nan)
+
+    @property
+    def named(self) -> Sequence[Named]:
+        """The attempts so far, by what verdicts are joined to them by; each is made when it is asked for."""
+        return _Named([self._names[name] for name in ("attempt_ids", "tasks", "policies", "attempts")])
 
     def scored(self, verdicts: Mapping[str, Verdict]) -> Scored:
         """The attempts so far with their verdicts by attempt id; raises as `Scored.of` does."""
+        _author({verdict.verifier for verdict in verdicts.values()})
+        ids = self._names["attempt_ids"]
+        return self.judged((place, verdicts[id_]) for place, id_ in enumerate(ids) if id_ in verdicts)
+
+    def judged(self, verdicts: Iterable[tuple[int, Verdict]]) -> Scored:
+        """The same with a stream of (place of the attempt, its verdict), which need not stay in memory."""
         ids = self._names["attempt_ids"]
         if len(set(ids)) != len(ids):
             raise SweRmError("one attempt is given twice: verdicts are joined by attempt id")
-        figures = np.full((len(ids), len(_FIGURES)), np.nan)
-        for place, attempt_id in enumerate(ids):
-            if verdict := verdicts.get(attempt_id):
-                figures[place] = _figures(verdict)
+        figures = np.full((len(_FIGURES), len(ids)), np.nan)
+        authors: set[str] = set()
+        for place, verdict in verdicts:
+            figures[:, place] = _figures(verdict)
+            authors.add(verdict.verifier)
         columns: dict[str, Any] = {name: np.array(values, np.object_) for name, values in self._names.items()}
-        columns |= dict(zip(_FIGURES, np.ascontiguousarray(figures.T), strict=True))
-        return Scored(**columns, lengths=np.array(self._lengths), verifier=_author(verdicts))
+        columns |= dict(zip(_FIGURES, figures, strict=True))
+        return Scored(**columns, lengths=np.array(self._lengths), verifier=_author(authors))
+
+
+class _Named(Sequence[Named]):
+    """A view of four columns."""
+
+    def __init__(self, columns: Sequence[Sequence[str]]) -> None:
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, place: Any) -> Any:
+        attempt_id, task, policy, attempt = (column[place] for column in self._columns)
+        return Named(attempt_id, (task, policy, attempt))
 
 
 _NAMES = ("attempt_ids", "tasks", "policies", "attempts", "repos", "sources", "scaffolds", "outcomes")
 _OWN = frozenset({"attempt_ids", "outcomes"})
 """Not worth keeping once for all that are equal."""
-_FIGURES = ("scores", "verdict_mass", "prompt_tokens", "truncated_tokens", "seconds")
+_FIGURES = ("scores", "raw_scores", "verdict_mass", "prompt_tokens", "truncated_tokens", "seconds")
 GROUP = 1024
 """Attempts whose logs are in memory at once."""
 
@@ -166,11 +203,10 @@ def _figures(verdict: Verdict) -> list[float]:
     if not 0 <= verdict.score <= 1:
         raise VerifierError(f"{verdict.verifier}: attempt {verdict.attempt_id}: score {verdict.score} is not in [0, 1]")
     told = (verdict.verdict_mass, verdict.prompt_tokens, verdict.truncated_tokens, verdict.seconds)
-    return [verdict.score, *(math.nan if figure is None else figure for figure in told)]
+    return [verdict.score, verdict.raw_score, *(math.nan if figure is None else figure for figure in told)]
 
 
-def _author(verdicts: Mapping[str, Verdict]) -> str | None:
-    names = sorted({verdict.verifier for verdict in verdicts.values()})
+def _author(names: Collection[str]) -> str | None:
     if len(names) > 1:
-        raise VerifierError(f"verdicts of {len(names)} verifiers in one evaluation: {', '.join(names[:3])}")
-    return names[0] if names else None
+        raise VerifierError(f"verdicts of {len(names)} verifiers in one evaluation: {', '.join(sorted(names)[:3])}")
+    return next(iter(names), None)

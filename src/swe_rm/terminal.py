@@ -7,9 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from swe_rm import progress
+from swe_rm.cut_short import turn_starts
+from swe_rm.errors import VerifierError
 from swe_rm.printable import printable
-from swe_rm.trajectory import Labelled, Outcome
-from swe_rm.verdict import Ranking, Verdict, Verifier
+from swe_rm.trajectory import Labelled, Outcome, Trajectory
+from swe_rm.verdict import Ranking, Verdict, Verifier, following
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -23,6 +26,10 @@ LINE_SECONDS = 10.0
 
 MAX_POLICY_WIDTH = 40
 """Columns a policy's name may take before it pushes its line out of line."""
+
+WHY_POINTS = 12
+"""Most points of an attempt that are scored to say which turns moved it: an explanation costs no more verdicts."""
+WHY_MOVES = 3
 
 _MARKS = {Outcome.RESOLVED: "resolved", Outcome.UNRESOLVED: "unresolved", Outcome.UNKNOWN: ""}
 _STYLES = {Outcome.RESOLVED: "green", Outcome.UNRESOLVED: "red", Outcome.UNKNOWN: ""}
@@ -118,11 +125,38 @@ def reasons(
     verifier: Verifier,
     verdicts: Mapping[str, Verdict],
 ) -> dict[str, list[str]]:
-    """Lines on what each ranked attempt's score is made of, by attempt id: the verdict's own figures and, where the
-    verifier has an `explain(trajectory) -> list[str]`, what that says."""
+    """Lines on what each ranked attempt's score is made of, by attempt id: the verdict's own figures, what an
+    `explain(trajectory) -> list[str]` of the verifier says where it has one, and the turns that moved the score most
+    where it can judge an attempt under way."""
     explain = getattr(verifier, "explain", None)
+    try:
+        following(verifier)
+        follows = True
+    except VerifierError:
+        follows = False
     ids = [candidate.attempt_id for ranking in rankings for candidate in ranking.candidates]
-    return {id_: [*_figures(verdicts[id_]), *(explain(attempts[id_].trajectory) if explain else ())] for id_ in ids}
+    found: dict[str, list[str]] = {}
+    with Progress("explaining", len(ids)) as shown:
+        for id_ in shown.over(ids):
+            trajectory = attempts[id_].trajectory
+            found[id_] = [
+                *_figures(verdicts[id_]),
+                *(explain(trajectory) if explain else ()),
+                *(_moves(trajectory, verifier) if follows else ()),
+            ]
+    return found
+
+
+def _moves(trajectory: Trajectory, verifier: Verifier) -> list[str]:
+    """The stretches of turns that moved the score most."""
+    n_turns = len(turn_starts(trajectory))
+    if n_turns < 2:
+        return []
+    try:
+        curve = progress.curve(trajectory, verifier, progress.every_for(n_turns, WHY_POINTS))
+    except VerifierError as error:
+        return [f"no scores after its turns: {error}"]
+    return [str(move) for move in curve.moved(WHY_MOVES)]
 
 
 def _figures(verdict: Verdict) -> list[str]:

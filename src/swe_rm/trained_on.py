@@ -9,13 +9,13 @@ import orjson
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.mix.evaluation_list import read_evaluation
 from swe_rm.trajectory import Task
-from swe_rm.verifiers import SHIPPED, ShippedFile
+from swe_rm.verifiers import SHIPPED, ShippedFile, calibrated
 
 CARD, MIX = "swe_rm.json", "mix.json"
 
 
 def trained_tasks(paths: Sequence[Path]) -> frozenset[str]:
-    """Ids of the tasks that were trained on, of checkpoints, mixes, attempts, rows of tasks, or ids in .txt files.
+    """Ids of the tasks that were trained on, of checkpoints, calibrators, mixes, attempts, rows, or ids in .txt files.
 
     Of a mix with splits those parts count that were sampled from (the first, unless it says others). A card names its
     files without their folders: they are looked for beside the checkpoint and in the working directory. Raises
@@ -46,6 +46,8 @@ def _tasks(path: Path) -> frozenset[str]:
     if (path / CARD).is_file():
         config = _card(path)
         return _without_held_out(config, read_evaluation([_found(path, name) for name in _files(config)]))
+    if (path / calibrated.FILE).is_file():
+        return frozenset(calibrated.read(path).tasks)
     if (path / MIX).is_file():
         return frozenset(read_evaluation(_parts(path)))
     return frozenset(read_evaluation([path]))

@@ -70,6 +70,17 @@ class Verifier(Protocol):
         ...
 
 
+def following(verifier: Verifier) -> Verifier:
+    """The verifier, made ready to judge the states of ONE attempt as it grows, in one call or in one call for each.
+
+    It is the verifier itself unless that has a `following() -> Verifier`: what remembers what it has read of the
+    attempt, or gives the verdicts of whole attempts only. Raises VerifierError where the latter is so.
+    """
+    own = getattr(verifier, "following", None)
+    found: Verifier = own() if own else verifier
+    return found
+
+
 class PartlyScoredError(VerifierError):
     """Some attempts got no verdict; the verdicts on the others are not lost."""
 

@@ -12,7 +12,7 @@ RECORDS = {"pydantic", "orjson", "zstandard", "yaml", "rich", "typer"}
 
 VERBS = [
     "rank", "score", "evaluate", "compare", "train", "calibrate", "ingest", "inspect", "label", "collect", "export",
-    "mix", "doctor", "attack",
+    "mix", "doctor", "attack", "audit", "progress",
 ]  # fmt: skip
 
 HELP = "from swe_rm.__main__ import main; import sys; assert main({!r}) == 0"

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from swe_rm.verbs.files import check_document, write_json
-from swe_rm.verbs.judging import recorded_verdicts
+from swe_rm.verbs.files import check_document, check_page, write_json
+from swe_rm.verbs.judging import with_recorded
 from swe_rm.verbs.options import JsonFile, Labels
 from swe_rm.verbs.reading import gather
 from swe_rm.verbs.telling import complain, console_for, exit_code
@@ -26,13 +26,16 @@ def compare(
     resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks that the intervals rest on.")] = 10_000,
     labels: Labels = [],  # noqa: B006  # typer copies it
     json: JsonFile = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw them together on a page there.")] = None,
 ) -> int:
     """Compare verifiers on the attempts they all judged, with intervals on their differences."""
     from swe_rm.compare import compare as contest
     from swe_rm.compare import entry_of, read_evaluation
     from swe_rm.comparison_report import print_comparison
+    from swe_rm.pages.comparison import write_comparison
     from swe_rm.terminal import Progress
 
+    check_page(html)
     check_document(json)
     refused = 0
     if attempts:
@@ -41,11 +44,13 @@ def compare(
     entries = []
     for file in files:
         if attempts and ".jsonl" in file.suffixes:
-            entries.append(entry_of(gathered.scored(recorded_verdicts(file, gathered.named)), policy))
+            entries.append(entry_of(with_recorded(gathered, file), policy))
         else:
             entries.append(read_evaluation(file))
     with Progress("comparing"):
         found = contest(entries, resamples=resamples)
+    if html:
+        write_comparison(found, html)
     write_json(json, found.to_json())
     print_comparison(found, console_for(json))
     return exit_code(len(entries), refused)

@@ -9,10 +9,11 @@ import typer
 from swe_rm.verbs.options import STDOUT
 
 if TYPE_CHECKING:
+    from swe_rm.outcome_rows import Table
     from swe_rm.sources import Pile
 
 
-def complain(pile: "Pile") -> int:
+def complain(pile: "Pile | Table") -> int:
     """Print what was refused and noticed while reading; the number of refusals."""
     say_all(pile.notes)
     refused = say_all(pile.refusals)

@@ -88,6 +88,38 @@ def needs_pool(spec: str) -> bool:
     return spec in POOLED or (kind == "recorded" and bool(argument))
 
 
+def model_folders(spec: str) -> list[Path]:
+    """The checkpoints of the models that a verifier is made of, found without loading them; none where it has none."""
+    from swe_rm.model import CARD_FILE
+    from swe_rm.verifiers import calibrated
+
+    kind, _, argument = spec.partition(":")
+    if kind == "mean":
+        return [folder for member in argument.split(",") for folder in model_folders(member)]
+    folder = Path(argument) if kind == "calibrated" else Path(spec)
+    if (folder / calibrated.FILE).is_file():
+        return model_folders(calibrated.read(folder).verifier)
+    shipped = [member.folder for member in getattr(_shipped_file(), spec).members] if spec in _SHIPPED else []
+    folders = [SHIPPED / folder for folder in shipped] or [Path(spec)]
+    return [folder for folder in folders if (folder / CARD_FILE).is_file()]
+
+
+def calibrated_on(spec: str) -> frozenset[str]:
+    """Tasks that a calibrator in the verifier was fitted on; what comes with the package is not looked into."""
+    from swe_rm.verifiers.calibrated import FILE, read
+
+    kind, _, argument = spec.partition(":")
+    if spec in _NAMED:
+        return frozenset()
+    if kind == "mean":
+        return frozenset().union(*map(calibrated_on, argument.split(",")))
+    folder = Path(argument if kind == "calibrated" else spec)
+    if not (folder / FILE).is_file():
+        return frozenset()
+    calibration = read(folder)
+    return frozenset(calibration.tasks) | calibrated_on(calibration.verifier)
+
+
 def absolute_spec(spec: str) -> str:
     """The same verifier, named so that it is found from any working directory."""
     kind, _, argument = spec.partition(":")
@@ -204,8 +236,9 @@ def load_attribute(spec: str, module: str, attribute: str) -> Verifier:
     return cast(Verifier, verifier)
 
 
+_SHIPPED = tuple(ShippedFile.model_fields)
 _NAMED: dict[str, Callable[[Given], Verifier]] = {
-    **{name: _shipped(name) for name in ShippedFile.model_fields},
+    **{name: _shipped(name) for name in _SHIPPED},
     **{name: _control(name) for name in CONTROLS},
 }
 _BUILT: dict[str, Callable[[str, Given], Verifier]] = {

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
 
-from swe_rm.calibrate import Calibrator, Method, cross_fitted, fit
+from swe_rm.calibrate import Calibrator, Method, Per, PerGroup, cross_fitted, fit, fit_per_group
 from swe_rm.errors import RecordError, VerifierError
-from swe_rm.metrics import calibration_error
-from swe_rm.trajectory import Labelled, Noun, Outcome, Trajectory
-from swe_rm.verdict import NUMBERS, Verdict, Verifier, numbers
+from swe_rm.metrics import Flags, Floats, calibration_error
+from swe_rm.trajectory import Labelled, Noun, Outcome, Task, Trajectory
+from swe_rm.verdict import NUMBERS, Verdict, Verifier, following, numbers
 
 FILE = "calibrator.json"
 FOLDS = 5
@@ -21,23 +21,49 @@ FOLDS = 5
 class Calibration(Noun):
     """What `swe-rm calibrate` writes: the map, whose scores it is for, and what it was fitted on."""
 
-    swe_rm_calibrator: Literal[1] = 1
+    swe_rm_calibrator: Literal[2] = 2
     verifier: str
     """How to load the verifier, as given on the command line; paths in it are absolute."""
     verifier_name: str
     """name@version it was fitted for; it is applied to no other, but to the same weights in other numbers."""
-    calibrator: Calibrator
-    n_tasks: int
+    calibrator: Calibrator | PerGroup
+    tasks: tuple[str, ...]
+    """Ids of the tasks it was fitted on, sorted: it is not tested on these."""
     base_rate: float
     ece_before: float | None
     ece_after: float | None
     """Expected calibration error of raw scores, and of scores calibrated out of fold (folds by task)."""
 
+    @property
+    def name(self) -> str:
+        """Of the calibrated verifier: method(inner name)@digest of the map."""
+        return _name(self.calibrator, self.verifier_name)
+
+
+class Examples(NamedTuple):
+    """What a calibrator is fitted on, an entry an attempt."""
+
+    scores: Floats
+    resolved: Flags
+    tasks: tuple[str, ...]
+    groups: tuple[str, ...]
+    """The policy or source of each, as `per` says."""
+    per: Per | None
+
+
+class Fit(NamedTuple):
+    """A calibration and what it did to the scores it was fitted on, each by a map that saw no attempt at its task."""
+
+    calibration: Calibration
+    examples: Examples
+    after: Floats
+    """Calibrated out of fold, (n,)."""
+
 
 class Calibrated:
     """Answers with the calibrated score of another verifier; `raw_score` is that verifier's own score."""
 
-    def __init__(self, verifier: Verifier, calibrator: Calibrator, name: str | None = None) -> None:
+    def __init__(self, verifier: Verifier, calibrator: Calibrator | PerGroup, name: str | None = None) -> None:
         self._verifier = verifier
         self._calibrator = calibrator
         self._name = name
@@ -47,16 +73,27 @@ class Calibrated:
         """The name given, or method(inner name)@digest of the map; an inner `mean(a@1,b@2)` keeps its versions too."""
         if self._name:
             return self._name + numbers(self._verifier.name)
-        return f"{self._calibrator.method}({self._verifier.name})@{self._calibrator.digest[:8]}"
+        return _name(self._calibrator, self._verifier.name)
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory; raises whatever the inner verifier raises."""
         verdicts = self._verifier(trajectories)
-        scores = self._calibrator([verdict.score for verdict in verdicts]).tolist()
+        scores = self._scores(trajectories, verdicts).tolist()
         return [
             verdict.model_copy(update={"score": score, "raw_score": verdict.score, "verifier": self.name})
             for verdict, score in zip(verdicts, scores, strict=True)
         ]
+
+    def _scores(self, trajectories: Sequence[Trajectory], verdicts: Sequence[Verdict]) -> Floats:
+        raw = [verdict.score for verdict in verdicts]
+        if isinstance(self._calibrator, Calibrator):
+            return self._calibrator(raw)
+        by_id = {t.attempt_id: _group(t, self._calibrator.per) for t in trajectories}
+        return self._calibrator(raw, [by_id[verdict.attempt_id] for verdict in verdicts])
+
+    def following(self) -> "Calibrated":
+        """The same, of a verifier that follows one attempt as it grows."""
+        return Calibrated(following(self._verifier), self._calibrator, self._name)
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """What the inner verifier says about its score, where it says anything."""
@@ -64,28 +101,46 @@ class Calibrated:
         return inner(trajectory) if inner else []
 
 
-def fitted(
-    spec: str, name: str, method: Method, labelled: Sequence[Labelled], verdicts: Mapping[str, Verdict]
-) -> Calibration:
-    """Fit a calibrator to the verdicts (by attempt id) of the verifier that `spec` loads and that is called `name`.
-
-    Attempts of unknown outcome or without a verdict are left out. Raises SweRmError where fewer than two outcomes are
-    left, in all or outside one of the folds by task that give `ece_after`.
-    """
+def examples(labelled: Sequence[Labelled], verdicts: Mapping[str, Verdict], per: Per | None = None) -> Examples:
+    """The attempts that have a known outcome and a verdict (by attempt id)."""
     used = [i for i in labelled if i.outcome is not Outcome.UNKNOWN and i.trajectory.attempt_id in verdicts]
-    scores = np.array([verdicts[item.trajectory.attempt_id].score for item in used], dtype=np.float64)
-    resolved = np.array([item.outcome is Outcome.RESOLVED for item in used], dtype=np.bool_)
-    calibrator = fit(method, scores, resolved)
-    held_out = cross_fitted(method, scores, resolved, [item.trajectory.task.fold(FOLDS) for item in used])
-    return Calibration(
+    return Examples(
+        scores=np.array([verdicts[item.trajectory.attempt_id].score for item in used], dtype=np.float64),
+        resolved=np.array([item.outcome is Outcome.RESOLVED for item in used], dtype=np.bool_),
+        tasks=tuple(item.trajectory.task.instance_id for item in used),
+        groups=tuple(_group(item.trajectory, per or "policy") for item in used),
+        per=per,
+    )
+
+
+def fitted(spec: str, name: str, method: Method, found: Examples) -> Fit:
+    """Fit a calibrator to scores of the verifier that `spec` loads and that is called `name`.
+
+    Raises SweRmError where the attempts have fewer than two outcomes, in all or outside one of the folds by task that
+    give `ece_after`.
+    """
+    scores, resolved, per = found.scores, found.resolved, found.per
+    calibrator = fit_per_group(method, scores, resolved, found.groups, per) if per else fit(method, scores, resolved)
+    folds = [Task(instance_id=task).fold(FOLDS) for task in found.tasks]
+    after = cross_fitted(method, scores, resolved, folds, found.groups if per else None)
+    calibration = Calibration(
         verifier=spec,
         verifier_name=name,
         calibrator=calibrator,
-        n_tasks=len({item.trajectory.task.instance_id for item in used}),
+        tasks=tuple(sorted(set(found.tasks))),
         base_rate=float(resolved.mean()),
         ece_before=calibration_error(scores, resolved),
-        ece_after=calibration_error(held_out, resolved),
+        ece_after=calibration_error(after, resolved),
     )
+    return Fit(calibration, found, after)
+
+
+def _name(calibrator: Calibrator | PerGroup, inner: str) -> str:
+    return f"{calibrator.method}({inner})@{calibrator.digest[:8]}"
+
+
+def _group(trajectory: Trajectory, per: Per) -> str:
+    return trajectory.origin.policy if per == "policy" else trajectory.origin.source
 
 
 def save(folder: Path, calibration: Calibration) -> Path:

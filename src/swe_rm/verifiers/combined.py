@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from swe_rm.errors import VerifierError
 from swe_rm.trajectory import Trajectory
-from swe_rm.verdict import Verdict, Verifier, by_id
+from swe_rm.verdict import Verdict, Verifier, by_id, following
 
 Number = TypeVar("Number", int, float)
 
@@ -33,6 +33,10 @@ class Mean:
         answers = [by_id(trajectories, verifier(trajectories)) for verifier in self._verifiers]
         name = self.name
         return [_mean([answer[t.attempt_id] for answer in answers], name) for t in trajectories]
+
+    def following(self) -> "Mean":
+        """The same, of members that follow one attempt as it grows."""
+        return Mean([following(verifier) for verifier in self._verifiers])
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """Each member's score, and below it what the member says about it."""

@@ -9,7 +9,7 @@ from typing import Any
 from swe_rm import batch, decoder, fitting, model, prefix
 from swe_rm.render import LengthPolicy, Prompt
 from swe_rm.trajectory import Trajectory
-from swe_rm.verdict import PartlyScoredError, Verdict
+from swe_rm.verdict import PartlyScoredError, Verdict, Verifier
 
 ROW_TOKENS = 8_192
 """Tokens of a packed row: on CPU 3 % faster than 4k, and on a GPU a larger one is hardly faster."""
@@ -60,7 +60,7 @@ class Local:
             if answer.pair is None:
                 reasons[prompts[index].attempt_id] = answer.reason
             else:
-                verdicts.append(_verdict(prompts[index], *answer.pair, rendering[index] + seconds, self.name))
+                verdicts.append(answered(prompts[index], *answer.pair, rendering[index] + seconds, self.name))
         if reasons:
             raise PartlyScoredError(self, verdicts, reasons)
         return verdicts
@@ -87,6 +87,12 @@ class Local:
             tokens = sum(len(sequences[index]) for index, _ in found)
             yield from ((index, answer, seconds * len(sequences[index]) / tokens) for index, answer in found)
 
+    def following(self) -> Verifier:
+        """The same, for the states of one attempt that grows: what they begin with in common is read once."""
+        from swe_rm.verifiers.growing import Growing
+
+        return Growing(self, self._model, self._renderer)
+
     def explain(self, trajectory: Trajectory) -> list[str]:
         """What the model read of the attempt and what was cut."""
         prompt = self._renderer.prompt(trajectory)
@@ -97,7 +103,8 @@ class Local:
         ]
 
 
-def _verdict(prompt: Prompt, yes: float, no: float, seconds: float, name: str) -> Verdict:
+def answered(prompt: Prompt, yes: float, no: float, seconds: float, name: str) -> Verdict:
+    """The verdict of a model that gave YES and NO these log-probabilities."""
     score = 1 / (1 + math.exp(min(700.0, no - yes)))
     return Verdict(
         attempt_id=prompt.attempt_id,

@@ -1,27 +1,24 @@
 """The verifier `recorded:FILE`: verdicts somebody wrote down, joined to attempts by id or by name."""
 
 import hashlib
+from array import array
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pydantic import ValidationError
 
 from swe_rm.errors import RecordError, VerifierError
+from swe_rm.row_names import Key, names
 from swe_rm.sources.streams import File, display, lines, parse
-from swe_rm.trajectory import Noun, Trajectory
-from swe_rm.verdict import Verdict
-
-Key = tuple[str, str, str]
-
-_KEY_FIELDS = (("instance_id", "task_id"), ("policy",), ("attempt", "run"))
-"""The parts of a key, each with the names it is accepted under."""
+from swe_rm.trajectory import Trajectory
+from swe_rm.verdict import Verdict, Verifier
 
 _ANSWER_FIELDS = ("raw_score", "logprob_yes", "logprob_no", "prompt_tokens", "truncated_tokens", "seconds")
 
 
-class Row(Noun):
+class Row(NamedTuple):
     """One line of a file of verdicts."""
 
     file: str
@@ -43,14 +40,27 @@ def read_verdicts(path: str | Path) -> list[Row]:
     Rows that name no verifier take the one the others name, or `recorded@<start of the content's sha256>`. Raises
     RecordError for a file that cannot be read, a line that is no verdict, and a file by two verifiers.
     """
-    file, digest = display(Path(path)), hashlib.sha256()
-    documents = []
+    return list(verdict_rows(path))
+
+
+def verdict_rows(path: str | Path) -> Iterator[Row]:
+    """`read_verdicts` as a stream: one row in memory at a time, the file is read twice."""
+    for row in each_row(path):
+        if isinstance(row, RecordError):
+            raise row
+        yield row
+
+
+def each_row(path: str | Path) -> Iterator[Row | RecordError]:
+    """The same with the error of a line in its place, so that what follows can still be read."""
+    file = display(Path(path))
+    name = _author(file, Path(path))
     for number, line in lines(File(Path(path))):
-        digest.update(line + b"\n")
         if line.strip():
-            documents.append((number, _document(file, number, line)))
-    name = _author(file, [document for _, document in documents]) or f"recorded@{digest.hexdigest()[:8]}"
-    return [_row(file, number, document, name) for number, document in documents]
+            try:
+                yield _row(file, number, _document(file, number, line), name)
+            except RecordError as error:
+                yield error
 
 
 class Named(Protocol):
@@ -67,21 +77,30 @@ class Named(Protocol):
         ...
 
 
-def join(rows: Sequence[Row], trajectories: Sequence[Named]) -> dict[str, Verdict]:
+def join(rows: Iterable[Row], trajectories: Sequence[Named]) -> dict[str, Verdict]:
     """The rows' verdicts by attempt id; an attempt with no row is missing.
 
     Raises RecordError for a row that names no attempt or two, and for a second row about one attempt.
     """
-    ids, keys = {trajectory.attempt_id: trajectory.key for trajectory in trajectories}, _ids_by_key(trajectories)
-    found: dict[str, Verdict] = {}
-    first: dict[str, int] = {}
+    return {trajectories[place].attempt_id: verdict for place, verdict in joined(rows, trajectories)}
+
+
+def joined(rows: Iterable[Row], trajectories: Sequence[Named]) -> Iterator[tuple[int, Verdict]]:
+    """(place of the attempt, its verdict) row by row; raises as `join` does.
+
+    It holds a number and a hash entry an attempt; names are looked up only where a row gives no id.
+    """
+    places = {trajectory.attempt_id: place for place, trajectory in enumerate(trajectories)}
+    keys: dict[Key, list[int]] = {}
+    first = array("q", [0]) * len(trajectories)
     for row in rows:
-        attempt_id = _named(row, ids, keys)
-        if attempt_id in found:
-            raise row.error(f"a second verdict on the attempt of line {first[attempt_id]}")
-        found[attempt_id] = row.verdict.model_copy(update={"attempt_id": attempt_id})
-        first[attempt_id] = row.line
-    return found
+        if row.attempt_id is None and not keys:
+            keys = _places_by_key(trajectories)
+        place = _named(row, trajectories, places, keys)
+        if first[place]:
+            raise row.error(f"a second verdict on the attempt of line {first[place]}")
+        first[place] = row.line
+        yield place, row.verdict.model_copy(update={"attempt_id": trajectories[place].attempt_id})
 
 
 class Recorded:
@@ -112,6 +131,10 @@ class Recorded:
             raise VerifierError(f"{self._path}: no verdict on {' / '.join(missing.key)} ({missing.attempt_id})")
         return list(join(rows, trajectories).values())
 
+    def following(self) -> Verifier:
+        """Raise VerifierError: a row names an attempt and would be taken for its verdict after every turn."""
+        raise VerifierError(f"{self._path}: recorded verdicts are of whole attempts; after each turn there is none")
+
     def check(self, trajectories: Sequence[Trajectory]) -> None:
         """Raise RecordError unless every row names exactly one of these attempts: the whole pile, not a part of it."""
         join(self._rows, trajectories)
@@ -130,22 +153,30 @@ def _document(file: str, line: int, text: bytes) -> dict[str, Any]:
     return document
 
 
-def _author(file: str, documents: Sequence[Mapping[str, Any]]) -> str | None:
-    """The one verifier the rows name; None where none of them does."""
-    names = sorted({str(document["verifier"]) for document in documents if document.get("verifier")})
-    if len(names) > 1:
+def _author(file: str, path: Path) -> str:
+    """The one verifier the rows name; else a name made of the content."""
+    authors: set[str] = set()
+    digest = hashlib.sha256()
+    for number, line in lines(File(path)):
+        digest.update(line + b"\n")
+        try:
+            document = _document(file, number, line) if line.strip() else {}
+        except RecordError:
+            continue  # told where it stands when the rows are read
+        if document.get("verifier"):
+            authors.add(str(document["verifier"]))
+    if len(authors) > 1:
         raise RecordError(
-            file, "", f"holds verdicts of {len(names)} verifiers ({', '.join(names[:3])}): give one a file"
+            file, "", f"holds verdicts of {len(authors)} verifiers ({', '.join(sorted(authors)[:3])}): give one a file"
         )
-    return names[0] if names else None
+    return authors.pop() if authors else f"recorded@{digest.hexdigest()[:8]}"
 
 
 def _row(file: str, line: int, document: Mapping[str, Any], verifier: str) -> Row:
-    attempt_id, key = _name(file, line, document, ("attempt_id",)) or None, _key(file, line, document)
-    if attempt_id is None and key is None:
-        raise RecordError(
-            file, f"line {line}", "names no attempt: neither attempt_id nor all of instance_id, policy, attempt"
-        )
+    try:
+        attempt_id, key = names(document)
+    except ValueError as error:
+        raise RecordError(file, f"line {line}", str(error)) from None
     if document.get("score") is None:
         raise RecordError(file, f"line {line}", "has no score")
     answer = {field: document[field] for field in _ANSWER_FIELDS if document.get(field) is not None}
@@ -159,39 +190,25 @@ def _row(file: str, line: int, document: Mapping[str, Any], verifier: str) -> Ro
     return Row(file=file, line=line, attempt_id=attempt_id, key=key, verdict=verdict)
 
 
-def _key(file: str, line: int, document: Mapping[str, Any]) -> Key | None:
-    instance_id, policy, attempt = (_name(file, line, document, fields) for fields in _KEY_FIELDS)
-    return None if instance_id is None or policy is None or attempt is None else (instance_id, policy, attempt)
+def _places_by_key(trajectories: Sequence[Named]) -> dict[Key, list[int]]:
+    places: dict[Key, list[int]] = defaultdict(list)
+    for place, trajectory in enumerate(trajectories):
+        places[trajectory.key].append(place)
+    return places
 
 
-def _name(file: str, line: int, document: Mapping[str, Any], fields: Sequence[str]) -> str | None:
-    """The value under one of the accepted names; numbers are taken as text. None where the row has none of them."""
-    given = {field: document[field] for field in fields if document.get(field) is not None}
-    for field, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            raise RecordError(file, f"line {line}", f"{field}: not a string")
-    values = {str(value) for value in given.values()}
-    if len(values) > 1:
-        raise RecordError(file, f"line {line}", f"names two attempts: {' and '.join(given)} differ")
-    return values.pop() if values else None
-
-
-def _ids_by_key(trajectories: Sequence[Named]) -> dict[Key, list[str]]:
-    ids: dict[Key, list[str]] = defaultdict(list)
-    for trajectory in trajectories:
-        ids[trajectory.key].append(trajectory.attempt_id)
-    return ids
-
-
-def _named(row: Row, ids: Mapping[str, Key], keys: Mapping[Key, Sequence[str]]) -> str:
-    """The id of the one attempt the row names."""
+def _named(
+    row: Row, trajectories: Sequence[Named], places: Mapping[str, int], keys: Mapping[Key, Sequence[int]]
+) -> int:
+    """The place of the one attempt the row names."""
     if row.attempt_id is not None:
-        if row.attempt_id not in ids:
+        place = places.get(row.attempt_id)
+        if place is None:
             raise row.error(f"names no attempt given: attempt_id {row.attempt_id}")
-        if row.key is not None and row.key != ids[row.attempt_id]:
+        if row.key is not None and row.key != trajectories[place].key:
             raise row.error(f"names two attempts: attempt_id {row.attempt_id} is not {' / '.join(row.key)}")
-        return row.attempt_id
-    assert row.key is not None, "read_verdicts refuses a row without either"
+        return place
+    assert row.key is not None, "rows without either are refused"
     matches = keys.get(row.key, ())
     if len(matches) != 1:
         many = "no attempt given" if not matches else f"{len(matches)} attempts"
