@@ -95,7 +95,7 @@ def _trunks(states: Sequence[Ids]) -> Iterator[_Trunk]:
     room = 0
     for number in reversed(range(len(states))):
         state = states[number]
-        end = prefix.common([state, states[open_.members[0]]]) if open_ else 0
+        end = prefix.alike(state, states[open_.members[0]]) if open_ else 0
         own = len(state) - end
         if open_ and end and own <= OWN_SHARE * len(state) and own <= room:
             open_.members.append(number)
