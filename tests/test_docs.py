@@ -6,9 +6,11 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
+import yaml
 from benchmarks import h200
 
 from swe_rm.sources import formats, open_pile, walk
+from swe_rm.verifiers.foreign.file import VerifierFile
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -69,3 +71,12 @@ def test_the_plan_of_a_large_pool_follows_from_its_formula() -> None:
         assert [float(value) for value in shown] == [
             round(16_000 * hours, 1), round(2_000 * hours, 1), round(1_000 * hours, 2), round(3_000 * hours, 2)
         ]  # fmt: skip
+
+
+def test_the_verifier_files_that_are_shown_are_those_that_are_there() -> None:
+    folder = DOCS.parent / "configs" / "verifiers"
+    files = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.glob("*.yaml")}
+    shown = {content["name"]: content for content in map(yaml.safe_load, blocks("verifiers.md", "yaml"))}
+    published = {"swe-gym", "deepswe", "swe-lego", "openhands-critic", "llm-as-a-verifier"}
+    assert {name: shown[name] for name in published} == {name: files[name] for name in published}
+    VerifierFile.model_validate(shown["ours"])

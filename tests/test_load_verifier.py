@@ -106,7 +106,7 @@ def test_what_is_no_verifier_says_why(spec: str, reason: str) -> None:
         load_verifier(spec)
 
 
-@pytest.mark.parametrize("spec", ["magic", "", "recorded:", "mean:", "http://localhost:1", "a b:c"])
+@pytest.mark.parametrize("spec", ["magic", "", "recorded:", "mean:", "a b:c"])
 def test_an_unknown_verifier_lists_what_there_is(spec: str) -> None:
     with pytest.raises(VerifierError, match="unknown verifier") as caught:
         load_verifier(spec)

@@ -23,9 +23,11 @@ from swe_rm.verbs.inspect_pile import inspect
 from swe_rm.verbs.label import label
 from swe_rm.verbs.mix import mix
 from swe_rm.verbs.options import STDOUT
+from swe_rm.verbs.parity import parity
 from swe_rm.verbs.progress import progress
 from swe_rm.verbs.rank import rank
 from swe_rm.verbs.score import score
+from swe_rm.verbs.serve import serve
 from swe_rm.verbs.telling import say
 from swe_rm.verbs.train import train
 
@@ -38,8 +40,8 @@ app = typer.Typer(
 )
 
 VERBS = (
-    rank, score, progress, evaluate, compare, attack, audit, train, calibrate, ingest, mix, inspect, label, export,
-    collect, doctor,
+    rank, score, progress, evaluate, compare, parity, attack, audit, train, calibrate, ingest, mix, inspect, label,
+    export, collect, serve, doctor,
 )  # fmt: skip
 """In the order of --help."""
 

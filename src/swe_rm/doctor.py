@@ -15,7 +15,7 @@ from swe_rm.verifiers import SHIPPED, load_verifier
 if TYPE_CHECKING:
     from rich.table import Table
 
-_EXTRAS = ("model", "train", "eval", "data", "agents", "harness")
+_EXTRAS = ("model", "train", "eval", "data", "agents", "harness", "remote", "serve")
 
 
 def table() -> "Table":

@@ -90,7 +90,7 @@ def on_ray(
     with ray_session.session(ray, workers):
         begun = ray.remote(num_cpus=0)(Begun).remote()
         given = _Given(absolute_spec(spec), ray.put(pool), options or {}, workers, begun)
-        inbox, batches = _actors(ray, given, workers, _gpus(ray, workers))
+        inbox, batches = _actors(ray, given, workers, gpus_each(ray, workers))
         with closing(batches):  # ends the plan; one left running would begin another Ray
             inbox.put(_GREETING)
             replies = _replies(ray, batches)
@@ -98,7 +98,7 @@ def on_ray(
             inbox.put(None)
 
 
-def _gpus(ray: Any, workers: int) -> int:
+def gpus_each(ray: Any, workers: int) -> int:
     """GPUs a worker takes. Raises SweRmError where the workers would wait for ever."""
     has = ray.cluster_resources()
     for kind in ("CPU", "GPU"):

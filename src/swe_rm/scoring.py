@@ -147,8 +147,8 @@ def score_to_file(
 
 
 def verdict_row(trajectory: Trajectory, verdict: Verdict) -> dict[str, Any]:
-    """One line of `swe-rm score`: the keys of the command line contract, in its order."""
-    return {
+    """One line of `swe-rm score`: the keys of the command line contract, in its order; `bounds` only if there are."""
+    row = {
         "attempt_id": trajectory.attempt_id,
         "content_hash": trajectory.content_hash,
         "instance_id": trajectory.task.instance_id,
@@ -164,6 +164,7 @@ def verdict_row(trajectory: Trajectory, verdict: Verdict) -> dict[str, Any]:
         "seconds": verdict.seconds,
         "verifier": verdict.verifier,
     }
+    return row if verdict.bounds is None else {**row, "bounds": verdict.bounds}
 
 
 def _verdicts(part: Sequence[Trajectory], verifier: Verifier) -> tuple[dict[str, Verdict], list[Unscored]]:

@@ -23,6 +23,9 @@ class Verdict(Noun):
     logprob_yes: float | None = Field(default=None, le=1e-6, allow_inf_nan=False)
     logprob_no: float | None = Field(default=None, le=1e-6, allow_inf_nan=False)
     """Natural log-probabilities over the full vocabulary, where the verifier has them."""
+    bounds: tuple[float, float] | None = None
+    """Only where a server did not show all that the score needs: what it allows; `raw_score` lies
+    between."""
     prompt_tokens: int | None = Field(default=None, ge=0)
     truncated_tokens: int | None = Field(default=None, ge=0)
     """Tokens of the attempt that the length policy cut."""

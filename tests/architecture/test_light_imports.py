@@ -11,8 +11,8 @@ RECORDS = {"pydantic", "orjson", "zstandard", "yaml", "rich", "typer"}
 """Light enough for --help, not for `import swe_rm`, which a trainer's environment pays for."""
 
 VERBS = [
-    "rank", "score", "evaluate", "compare", "train", "calibrate", "ingest", "inspect", "label", "collect", "export",
-    "mix", "doctor", "attack", "audit", "progress",
+    "rank", "score", "evaluate", "compare", "parity", "train", "calibrate", "ingest", "inspect", "label", "collect",
+    "export", "mix", "doctor", "attack", "audit", "progress", "serve",
 ]  # fmt: skip
 
 HELP = "from swe_rm.__main__ import main; import sys; assert main({!r}) == 0"

@@ -14,8 +14,8 @@ VerifierName = Annotated[
     str,
     typer.Option(
         "--verifier",
-        help="default, model, features, a checkpoint folder, recorded:FILE, mean:A,B, calibrated:DIR, "
-        "a control, or module:attribute.",
+        help="default, model, features, a checkpoint folder, a verifier file (.yaml), http://HOST:PORT, "
+        "recorded:FILE, mean:A,B, calibrated:DIR, a control, or module:attribute.",
     ),
 ]
 Labels = Annotated[list[Path], typer.Option("--labels", help="Reports or tables that say which attempts resolved.")]

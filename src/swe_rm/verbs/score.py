@@ -40,5 +40,7 @@ def score(
         with Progress("scoring") as progress:
             tally = score_to_file(pile.attempts(), judge, out, resume=resume, progress=progress.advance)
     say(f"{out}: {tally.scored} scored, {tally.skipped} were there already, by {judge.name}")
+    if spent := getattr(judge, "spent", None):  # of verifiers that are paid by the token
+        say(f"asked for: {spent}")
     failed = say_all(tally.unscored)
     return exit_code(tally.scored + tally.skipped, complain(pile) + failed)

@@ -19,6 +19,9 @@ SHIPPED = Path(__file__).parents[1] / "shipped"
 CONTROLS = ("constant", "shortest", "policy_prior", "task_prior", "oracle")
 POOLED = CONTROLS[2:]
 """The controls that see outcomes."""
+URLS = ("http", "https")
+FILES = (".yaml", ".yml")
+"""What a verifier file ends in."""
 
 
 class Given(NamedTuple):
@@ -62,8 +65,16 @@ def load_verifier(
     given = Given(pool, options or {})
     if spec in _NAMED:
         return _NAMED[spec](given)
+    if kind in URLS and argument.startswith("//"):
+        from swe_rm.verifiers.foreign import load_url
+
+        return load_url(spec)
     if argument and kind in _BUILT:
         return _BUILT[kind](argument, given)
+    if spec.endswith(FILES):
+        from swe_rm.verifiers.foreign import load_file
+
+        return load_file(Path(spec), given.options)
     if spec and Path(spec).is_dir():
         return _folder(Path(spec), given)
     if argument and all(part.isidentifier() for part in [*kind.split("."), *argument.split(".")]):
@@ -129,12 +140,13 @@ def absolute_spec(spec: str) -> str:
         return f"mean:{','.join(absolute_spec(member) for member in argument.split(','))}"
     if argument and kind in _BUILT:
         return f"{kind}:{Path(argument).absolute()}"
-    return str(Path(spec).absolute()) if Path(spec).is_dir() else spec
+    return str(Path(spec).absolute()) if Path(spec).is_dir() or spec.endswith(FILES) else spec
 
 
 def known_verifiers() -> list[str]:
     """Every form a verifier can be named in."""
-    return [*_NAMED, "a checkpoint folder", *(f"{kind}:..." for kind in _BUILT), "module:attribute"]
+    forms = [*(f"{kind}:..." for kind in _BUILT), "module:attribute"]
+    return [*_NAMED, "a checkpoint folder", "a verifier file (.yaml)", "http(s)://...", *forms]
 
 
 class ShippedFile(Noun):

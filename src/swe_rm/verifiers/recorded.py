@@ -15,7 +15,7 @@ from swe_rm.sources.streams import File, display, lines, parse
 from swe_rm.trajectory import Trajectory
 from swe_rm.verdict import Verdict, Verifier
 
-_ANSWER_FIELDS = ("raw_score", "logprob_yes", "logprob_no", "prompt_tokens", "truncated_tokens", "seconds")
+_ANSWER_FIELDS = ("raw_score", "logprob_yes", "logprob_no", "prompt_tokens", "truncated_tokens", "seconds", "bounds")
 
 
 class Row(NamedTuple):
@@ -181,6 +181,8 @@ def _row(file: str, line: int, document: Mapping[str, Any], verifier: str) -> Ro
         raise RecordError(file, f"line {line}", "has no score")
     answer = {field: document[field] for field in _ANSWER_FIELDS if document.get(field) is not None}
     answer = {"raw_score": document["score"], **answer, "score": document["score"]}
+    if isinstance(answer.get("bounds"), list):
+        answer["bounds"] = tuple(answer["bounds"])
     try:
         verdict = Verdict.model_validate({"attempt_id": attempt_id or "", "verifier": verifier, **answer}, strict=True)
     except ValidationError as error:

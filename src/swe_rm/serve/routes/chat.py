@@ -1,0 +1,100 @@
+"""A chat model that answers with one number: what SWE-agent's retry loop asks a reviewer for."""
+
+import time
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from swe_rm.serve.asking import bare_answer, body_as, engine_of, json_body, read, verdicts
+from swe_rm.serve.failures import RequestError
+from swe_rm.serve.received import Attempt, read_messages, read_text
+from swe_rm.serve.settings import Settings
+from swe_rm.sources import fields
+from swe_rm.sources.content import parts_of, text_in
+
+router = APIRouter(tags=["OpenAI"])
+
+MOST_SAMPLES = 128
+
+
+class ChatRequest(BaseModel):
+    """The body. Settings of sampling are taken and change nothing."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = ""
+    messages: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    n: Annotated[int, Field(ge=1, le=MOST_SAMPLES)] | None = None
+    stream: bool | None = None
+
+
+class ChatMessage(BaseModel):
+    """The number, as text."""
+
+    role: str
+    content: str
+
+
+class Choice(BaseModel):
+    """One of `n` equal answers."""
+
+    index: int
+    message: ChatMessage
+    finish_reason: str
+
+
+class Completion(BaseModel):
+    """The answer."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    choices: list[Choice]
+    usage: dict[str, int]
+
+
+@router.post("/v1/chat/completions", openapi_extra=json_body(ChatRequest), responses={200: {"model": Completion}})
+async def complete(request: Request) -> Response:
+    """P(resolved) as the whole text of the answer.
+
+    Messages with an assistant's among them are a log. Else what the user wrote is an attempt as text.
+    """
+    body = await body_as(request, ChatRequest)
+    if body.stream:
+        raise RequestError("bad_request", "stream: one number is not streamed")
+    settings = engine_of(request).settings
+    attempt = await read(request, lambda: _attempt(body.messages, settings))
+    (verdict,) = await verdicts(request, [attempt])
+    tokens, n = verdict.prompt_tokens or 0, body.n or 1
+    message = {"role": "assistant", "content": f"{verdict.score:.6f}"}
+    value = {
+        "id": f"chatcmpl-{request.state.request_id}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": verdict.verifier,
+        "choices": [{"index": at, "message": message, "finish_reason": "stop"} for at in range(n)],
+        "usage": {"prompt_tokens": tokens, "completion_tokens": n, "total_tokens": tokens + n},
+    }
+    return bare_answer(value, verdict.verifier, text_only=attempt.text_only)
+
+
+def _attempt(messages: list[dict[str, Any]], settings: Settings) -> Attempt:
+    if any(message.get("role") == "assistant" for message in messages):
+        return read_messages(messages, "messages", settings)
+    return read_text("\n\n".join(_asked(messages)), "messages", settings)
+
+
+def _asked(messages: list[dict[str, Any]]) -> list[str]:
+    """What the user wrote; the system prompt says how to judge, which a verifier knows by itself."""
+    try:
+        return [
+            text_in(parts_of(fields.first(message, ("content",)), f"message {number}"), f"message {number}")
+            for number, message in enumerate(messages, 1)
+            if message.get("role") == "user"
+        ]
+    except ValueError as error:
+        raise RequestError("unreadable", str(error)) from None
