@@ -71,7 +71,6 @@ def settled(page: Any) -> str:
 
 
 def test_a_pasted_attempt_gets_its_verdict_and_its_curve(page: Any) -> None:
-    pytest.importorskip("swe_rm.progress")
     page.fill("#text", json.dumps(log(1)))
     page.focus("#judge")
     page.keyboard.press("Enter")

@@ -101,7 +101,7 @@ def test_a_kill_in_the_middle_loses_no_verdict_that_was_told(tmp_path: Path) -> 
 
 def test_a_full_disk_costs_the_cache_and_no_answer(tmp_path: Path) -> None:
     flags = (*QUICK, "--cache", str(tmp_path / "verdicts.sqlite"))
-    with served(tmp_path, *flags, limit=100_000) as server:
+    with served(tmp_path, *flags, limit=250_000) as server:  # the log has to find room under it too
         right(asyncio.run(drive(server.port, bodies(300), 4)))
         ready = get(server, "/readyz")
         assert (ready.status, ready.value["ready"]) == (200, True)

@@ -88,7 +88,6 @@ def test_attempts_without_a_verdict_are_named_beside_the_others() -> None:
 
 
 def test_progress_follows_each_attempt_and_ends_with_its_score() -> None:
-    pytest.importorskip("swe_rm.progress")
     turns = row()["messages"] + [{"role": "user", "content": "More?"}, {"role": "assistant", "content": "Mended."}]
     with client() as one:
         body = {"attempts": [{**row(1), "messages": turns}, row(2)]}
@@ -275,7 +274,6 @@ def test_a_verifier_that_fails_is_an_error_and_never_a_number(path: str) -> None
         "/v1/chat/completions": {"messages": [{"role": "user", "content": CHAT}]},
     }
     if path == "/v1/progress":
-        pytest.importorskip("swe_rm.progress")
     judge = Down()
     with client(judge) as one:
         found = one.post(path, json=bodies.get(path, {"attempts": [row()]}))

@@ -1,6 +1,5 @@
 """The score after each turn of an attempt, as `swe-rm progress --json` writes it."""
 
-import importlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from swe_rm import progress as following
 from swe_rm.cut_short import turn_starts
 from swe_rm.serve.asking import answer, engine_of, seconds_of
 from swe_rm.serve.failures import ErrorType, RequestError
@@ -69,11 +69,10 @@ async def progress(request: Request) -> Response:
     return answer({"verifier": curves[0]["verifier"], "attempts": curves, **told})
 
 
-def _curve(trajectory: Trajectory, every: int, points: int | None) -> Callable[[Verifier], Any]:
+def _curve(trajectory: Trajectory, every: int, points: int | None) -> Callable[[Verifier], following.Curve]:
     """The work of one curve: a model reads the attempt once for all its turns, so it goes to the verifier whole."""
-    following = importlib.import_module("swe_rm.progress")
 
-    def work(verifier: Verifier) -> Any:
+    def work(verifier: Verifier) -> following.Curve:
         step = following.every_for(len(turn_starts(trajectory)), points) if points else every
         return following.curve(trajectory, verifier, step)
 
