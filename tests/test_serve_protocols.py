@@ -273,7 +273,6 @@ def test_a_verifier_that_fails_is_an_error_and_never_a_number(path: str) -> None
         "/classify": {"input": CHAT},
         "/v1/chat/completions": {"messages": [{"role": "user", "content": CHAT}]},
     }
-    if path == "/v1/progress":
     judge = Down()
     with client(judge) as one:
         found = one.post(path, json=bodies.get(path, {"attempts": [row()]}))
