@@ -4,6 +4,7 @@
 
 `--model` is the folder of scripts/cross_validate.py. Folds are by task over train and dev. What ships is fitted on
 train alone and calibrated on out-of-fold scores of train, so the figures on dev are of attempts nothing was fitted to.
+Then scripts/list_trained_tasks.py lists what it was trained on.
 """
 
 import argparse

@@ -187,6 +187,14 @@ def test_the_credulous_are_talked_round_and_the_patch_reader_is_not() -> None:
     assert {e.flipped_interval for e in firm.families.values()} == {(0, 1 - 0.025 ** (1 / 6))}
 
 
+def test_a_search_that_leaves_out_a_family_is_refused() -> None:
+    with pytest.raises(SweRmError, match=f"each of {len(FAMILIES)} families alone first"):
+        attack(pool(2), Credulous(), best_of=len(FAMILIES) - 1)
+    found = attack(pool(2), Credulous(), best_of=len(FAMILIES)).families
+    assert found[f"best_of_{len(FAMILIES)}"].mean_shift == max(effect.mean_shift for effect in found.values())
+    assert "best_of_1" in attack(pool(2), Credulous(), best_of=1, families=["padding"]).families
+
+
 def test_the_search_takes_the_best_of_exactly_so_many() -> None:
     judge = Judge(lambda t: random.Random(rendered_text(t)).random())
     found = attack(pool(2), judge, best_of=30)

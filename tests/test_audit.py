@@ -18,7 +18,9 @@ from swe_rm.audit import Alarm, Audit
 from swe_rm.drift import Reference
 from swe_rm.errors import SweRmError
 from swe_rm.metrics import auc_score, calibration_error
-from swe_rm.verifiers import calibrated
+from swe_rm.trajectory import Trajectory
+from swe_rm.verdict import Verdict
+from swe_rm.verifiers import calibrated, load_verifier
 
 
 def attempts(n: int, signal: float = 0.3, seed: int = 0) -> list[tuple[str, float, bool]]:
@@ -303,6 +305,8 @@ def test_what_is_refused_is_a_line_each_and_the_rest_is_audited(
         (["--refit", "DIR"], "--refit and --verifier come together"),
         (["--within", "1"], "--within"),
         (["--false-alarms", "1.5"], "false alarms between 0 and 1"),
+        (["--drop", "2"], "a fall of the AUC lies above 0 and is at most 0.5, not 2"),
+        (["--drop", "0"], "lies above 0"),
         (["--warm-up", "10"], "60 to 5000 first outcomes"),
         (["--reference", "NONE"], "No such file"),
         (["--json", "VERDICTS"], "not overwritten"),
@@ -328,13 +332,36 @@ def test_two_verifiers_are_not_audited_as_one(
     assert "w.jsonl: line 1: a verdict of other@1, where made@1 is audited" in capsys.readouterr().err
 
 
+class Made:
+    """The verifier that is audited, for --refit to load."""
+
+    name = "made@1"
+
+    def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
+        return [Verdict(attempt_id=t.attempt_id, score=0.5, raw_score=0.5, verifier=self.name) for t in trajectories]
+
+
+MADE = f"{__name__}:Made"
+
+
+def test_a_calibrator_is_not_fitted_for_another_verifier(
+    verdicts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes = written(tmp_path / "o.jsonl", OUTCOMES)
+    argv = ["audit", verdicts, "--outcomes", outcomes, "--refit", tmp_path / "recal", "--verifier"]
+    assert run(*argv, "constant") == 1
+    assert "--verifier constant: is constant@1, and made@1 is audited" in capsys.readouterr().err
+    assert run(*argv, "no-such-verifier") == 1
+    assert not (tmp_path / "recal").exists()
+
+
 def test_a_calibrator_is_fitted_again_when_asked_for(verdicts: Path, tmp_path: Path) -> None:
     outcomes = written(tmp_path / "o.jsonl", OUTCOMES)
     argv = ["audit", verdicts, "--outcomes", outcomes]
     assert run(*argv) == 0
-    assert run(*argv, "--refit", tmp_path / "first", "--verifier", "features") == 0
+    assert run(*argv, "--refit", tmp_path / "first", "--verifier", MADE) == 0
     first = calibrated.read(tmp_path / "first")
-    assert (first.verifier, first.verifier_name, first.calibrator.n) == ("features", "made@1", 200)
+    assert (first.verifier, first.verifier_name, first.calibrator.n) == (MADE, "made@1", 200)
     assert first.tasks == tuple(sorted({f"kiln-{n % 97}" for n in range(0, 800, 4)}))
     rows = [
         row | {"verifier": first.name, "raw_score": row["score"], "score": float(first.calibrator([row["score"]])[0])}
@@ -343,8 +370,9 @@ def test_a_calibrator_is_fitted_again_when_asked_for(verdicts: Path, tmp_path: P
     argv = ["audit", written(tmp_path / "v2.jsonl", rows), "--outcomes", outcomes, "--method", "beta"]
     assert run(*argv, "--refit", tmp_path / "second", "--verifier", f"calibrated:{tmp_path / 'first'}") == 0
     second = calibrated.read(tmp_path / "second")
-    assert (second.verifier, second.verifier_name, second.calibrator.method) == ("features", "made@1", "beta")
-    assert run(*argv, "--refit", tmp_path / "second", "--verifier", "features") == 1
+    assert (second.verifier, second.verifier_name, second.calibrator.method) == (MADE, "made@1", "beta")
+    assert load_verifier(f"calibrated:{tmp_path / 'second'}").name == second.name
+    assert run(*argv, "--refit", tmp_path / "second", "--verifier", MADE) == 1
     argv = ["audit", verdicts, "--outcomes", outcomes, "--refit", tmp_path / "third"]
     assert run(*argv, "--verifier", f"calibrated:{tmp_path / 'first'}") == 1
 

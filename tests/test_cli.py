@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -326,10 +327,15 @@ def test_calibrating_by_policy_shows_what_it_did_on_a_page_and_as_json(
     page = (tmp_path / "c.html").read_text()
     for word in ("Reliability before and after", "By policy", "A new policy", "heron [long]"):
         assert word in page
+    counts = [str(one["n_resolved"] + one["n_unresolved"]) for one in document["after"]["bins"]]
+    assert re.findall(r'<text class="count"[^>]*>(\d+)</text>', page) == counts
     few = ["calibrate", many, "--verifier", VERIFIER, "--method", "platt", "--out", tmp_path / "d"]
     many.write_bytes(lines([row(number) for number in range(40)]))
-    assert run(*few, "--labels-needed") == 1
-    assert not (tmp_path / "d").exists()
+    capsys.readouterr()
+    assert run(*few, "--labels-needed", "--json", tmp_path / "d.json") == 0
+    assert "no policy has 100 attempts beside those of another: none can be taken for new" in capsys.readouterr().err
+    assert (tmp_path / "d" / "calibrator.json").exists()
+    assert json.loads((tmp_path / "d.json").read_text())["labels_needed"] == []
 
 
 def test_a_calibrator_may_be_fitted_on_recorded_verdicts(pile: Path, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Paired comparisons against differences of resamples spelled out, and what cannot be paired."""
 
+import gzip
 import json
 import random
+from itertools import permutations
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -9,16 +11,19 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
+import zstandard
 from rich.console import Console
 
 from swe_rm.__main__ import main
-from swe_rm.compare import Comparison, Contest, Entry, compare, entry_of, read_evaluation
+from swe_rm.compare import Comparison, Contest, compare
 from swe_rm.comparison_report import print_comparison
+from swe_rm.entries import Entry, entry_of, is_evaluation, read_evaluation
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.evaluate import measure
 from swe_rm.published import TABLE_4
 from swe_rm.report import document
 from swe_rm.resampling import resample_weights
+from swe_rm.unscored import UNSCORED_RULES
 from tests.scoring_pools import Row, drawn, scored
 
 POOL = drawn(40, 6, signal=0.25)
@@ -150,6 +155,71 @@ def test_what_cannot_be_compared_is_refused() -> None:
         compare([a, b._replace(measured=b.measured.model_copy(update={"policy": "family"}))])
 
 
+def test_filled_scores_are_not_called_judged_and_the_rule_is_said_of_each() -> None:
+    part = [row._replace(score=None) if number % 3 == 0 else row for number, row in enumerate(POOL)]
+    found = compare([entry(POOL, "a@1"), entry_of(scored(part, "b@1"), "exact", "lowest")], resamples=50)
+    told = {one.verifier: one.unscored for one in found.standings}
+    assert [one and (one.rule, one.n, one.n_counted) for one in told.values()] == [("drop", 0, 0), ("lowest", 80, 80)]
+    assert not found.all_judged
+    written = found.to_json()
+    assert written["all_judged"] is False
+    assert [one["unscored"]["n"] for one in written["standings"]] == [0, 80]
+    shown = " ".join(text(found).split())
+    assert "80 attempts without a verdict are counted with a score of 0 (unscored: lowest); 80 of them are" in shown
+    assert shown.index("unscored: lowest") < shown.index("wins") < shown.index("random")
+    assert "that are counted for all, judged or not" in shown
+    assert "all judged:" not in shown
+    dropped = compare([entry(POOL, "a@1"), entry(part, "b@1")], resamples=20)
+    assert dropped.all_judged
+    assert "80 attempts without a verdict are left out of every figure" in " ".join(text(dropped).split())
+
+
+def test_two_rules_for_attempts_without_a_verdict_are_refused() -> None:
+    part = [row._replace(score=None) if number % 3 == 0 else row for number, row in enumerate(POOL)]
+    by_rule = {rule: entry_of(scored(part, f"{rule}@1"), "exact", rule) for rule in UNSCORED_RULES}
+    for one, other in permutations(UNSCORED_RULES, 2):
+        with pytest.raises(SweRmError, match=f"{one}@1 was measured with another --unscored than {other}@1"):
+            compare([entry(POOL, "whole@1"), by_rule[one], by_rule[other]])
+    compare([by_rule["mean"], by_rule["mean"]], resamples=2)
+    compare([by_rule["mean"], entry(POOL, "whole@1")], resamples=2)
+
+
+def test_controls_and_the_noise_floor_stand_beside_the_figures() -> None:
+    rows = drawn(20, 4) + drawn(20, 4, seed=2, policy="loom")
+    found = compare([entry(rows, "a@1"), entry(noisy(rows, 0.2), "b@1")], resamples=20)
+    alone = measure(scored(rows, "a@1"), resamples=2)
+    assert list(found.controls) == ["constant", "policy_prior", "task_prior", "oracle"]
+    assert all(found.controls[name] == alone.controls[name] for name in found.controls)
+    assert found.rows[0].ece_noise_floor == alone.ece_noise_floor
+    lines = text(found).splitlines()
+    best, floor = (
+        next(line.split() for line in lines if line.split()[:1] == [key]) for key in ("auc", "ece_noise_floor")
+    )
+    assert best[3:] == [f"{control.auc:.3f}" for control in found.controls.values()]
+    assert floor[1:3] == [f"{row.ece_noise_floor:.3f}" for row in found.rows]
+    written = found.to_json()
+    assert written["figures"]["a@1"]["ece_noise_floor"] == alone.ece_noise_floor
+    assert written["controls"]["oracle"]["auc"] == 1
+
+
+def test_each_verifier_has_its_headline_and_what_it_is_not_fit_for(tmp_path: Path) -> None:
+    blind = [row._replace(score=0.5) for row in POOL]
+    found = compare([entry(POOL, "a@1"), entry(blind, "blind@1")], resamples=100)
+    assert [one.beats_chance for one in found.standings] == [True, False]
+    assert found.standings[0].headline == measure(scored(POOL, "a@1"), resamples=100).headline
+    shown = " ".join(text(found).split())
+    assert shown.startswith("a@1: auc_same_policy_task is")
+    assert shown.count("do not use as an RL reward") == 1
+    assert shown.index("blind@1: auc_same_policy_task is 0.500") < shown.index("do not use as an RL reward")
+    unfit = read_evaluation(evaluation(tmp_path, POOL, "b@1", beats_chance=False, headline="Not fit."))
+    said = compare([entry(POOL, "a@1"), unfit], resamples=100).standings[1]
+    assert (said.headline, said.beats_chance) == ("In its own report: Not fit.", False)
+    bare = read_evaluation(evaluation(tmp_path, POOL, "c@1", measured=None, unscored=None, headline=None))
+    apart = compare([entry(POOL, "a@1"), bare]).standings
+    assert [one.beats_chance for one in apart] == [None, None]
+    assert "does not say how attempts without a verdict count" in apart[1].counting
+
+
 def test_policies_are_shown_one_by_one() -> None:
     rows = drawn(20, 4) + drawn(20, 6, seed=2, policy="loom")
     found = compare([entry(rows, "a@1"), entry(noisy(rows, 0.2), "b@1")], resamples=10)
@@ -220,6 +290,7 @@ def test_the_published_rows_stand_beside_with_their_source() -> None:
         (b"[1]", "not a JSON document of swe-rm evaluate"),
         (b'{"verifier": "a@1"}', "not a JSON document of swe-rm evaluate"),
         (b'{"verifier": "a@1", "n_attempts": 1, "rm_at_k": {}, "measured": {}}', "measured.policy"),
+        (b'{"verifier": "a@1", "n_attempts": 1, "rm_at_k": {}, "unscored": {"rule": "best"}}', "unscored.rule"),
     ],
 )
 def test_a_file_that_is_no_evaluation_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
@@ -279,7 +350,7 @@ def test_the_command_takes_evaluations_and_files_of_verdicts_alike(
 ) -> None:
     files = [verdicts(tmp_path, POOL, "a@1"), verdicts(tmp_path, noisy(POOL, 0.3), "b@1")]
     for file in files:
-        assert run("evaluate", pile, "--verdicts", file, "--json", file.with_suffix(".json"), "--resamples", 5) == 0
+        assert run("evaluate", pile, "--verdicts", file, "--json", file.with_suffix(".json"), "--resamples", 50) == 0
     documents = [file.with_suffix(".json") for file in files]
     capsys.readouterr()
     assert run("compare", *documents, "--json", tmp_path / "c1.json", "--resamples", 50) == 0
@@ -292,6 +363,44 @@ def test_the_command_takes_evaluations_and_files_of_verdicts_alike(
     assert first["paired"]["n_attempts"] == 240
     assert {one["figure"] for one in first["contests"]} >= {"auc_same_policy_task", "rm_at_k.6", "ece"}
     assert run("compare", *documents, "--json", tmp_path / "c1.json", "--resamples", 5) == 0, "it may be written again"
+
+
+@pytest.mark.parametrize("name", ["plain.v", "verdicts", "dotted.json", "packed.zst", "rows.jsonl.gz"])
+def test_a_file_of_verdicts_is_known_by_its_content(tmp_path: Path, pile: Path, name: str) -> None:
+    given, other = verdicts(tmp_path, POOL, "a@1"), verdicts(tmp_path, noisy(POOL, 0.3), "b@1")
+    packed = {".zst": zstandard.compress, ".gz": gzip.compress}.get(Path(name).suffix, bytes)
+    (tmp_path / name).write_bytes(packed(given.read_bytes()))
+    assert run("evaluate", pile, "--verdicts", tmp_path / name, "--resamples", 2) == 0
+    out = [tmp_path / f"c{n}.json" for n in (1, 2)]
+    for file, document_ in zip((given, tmp_path / name), out, strict=True):
+        assert run("compare", file, other, "--attempts", pile, "--json", document_, "--resamples", 2) == 0
+    assert out[0].read_bytes() == out[1].read_bytes()
+
+
+def test_an_evaluation_is_known_by_its_content_however_it_is_laid_out(tmp_path: Path) -> None:
+    file = evaluation(tmp_path, POOL, "a@1")
+    assert is_evaluation(file)
+    flat = tmp_path / "flat.jsonl"
+    flat.write_bytes(orjson.dumps(orjson.loads(file.read_bytes())))
+    assert is_evaluation(flat)
+    (tmp_path / "torn.v").write_bytes(b'{"score": 0.')
+    assert not is_evaluation(tmp_path / "torn.v")
+
+
+def test_files_of_verdicts_count_what_is_missing_as_told(
+    tmp_path: Path, pile: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, part = verdicts(tmp_path, POOL, "a@1"), verdicts(tmp_path, noisy(POOL, 0.3), "b@1")
+    part.write_text("".join(line + "\n" for line in part.read_text().splitlines()[60:]))
+    told = ["--attempts", pile, "--resamples", 2, "--json", tmp_path / "c.json"]
+    assert run("compare", whole, part, *told, "--unscored", "mean") == 0
+    assert "unscored: mean" in capsys.readouterr().out
+    assert json.loads((tmp_path / "c.json").read_text())["standings"][1]["unscored"]["n_counted"] == 60
+    lowest = tmp_path / "b.json"
+    assert run("evaluate", pile, "--verdicts", part, "--unscored", "lowest", "--json", lowest, "--resamples", 2) == 0
+    capsys.readouterr()
+    assert run("compare", part, lowest, *told) == 1
+    assert "was measured with another --unscored than" in capsys.readouterr().err
 
 
 def test_the_command_says_what_is_wrong_in_one_line(

@@ -5,8 +5,7 @@ import pytest
 
 from swe_rm import labels_needed as module
 from swe_rm.calibrate import BORROWED, fit
-from swe_rm.errors import SweRmError
-from swe_rm.labels_needed import DRAWS, labels_needed
+from swe_rm.labels_needed import DRAWS, NoPolicy, labels_needed
 from swe_rm.metrics import Flags, Floats, calibration_error
 
 
@@ -76,5 +75,5 @@ def test_draws_are_seeded() -> None:
 
 @pytest.mark.parametrize("sizes", [{"potter": (99, 0.3), "mason": (50, 0.5)}, {"potter": (300, 0.3)}])
 def test_where_no_policy_can_be_taken_for_new_that_is_said(sizes: dict[str, tuple[int, float]]) -> None:
-    with pytest.raises(SweRmError, match=f"no policy has {module.MIN_ATTEMPTS} attempts beside"):
+    with pytest.raises(NoPolicy, match=f"no policy has {module.MIN_ATTEMPTS} attempts beside"):
         labels_needed("platt", *attempts(sizes))

@@ -1,11 +1,13 @@
 """Every detector speaks where it should and is silent where it should be."""
 
 import random
+from typing import Any
 
 import pytest
 
-from swe_rm.pitfalls import MIN_MIXED
-from tests.scoring_pools import Row, drawn, measured
+from swe_rm.figures import pool_of
+from swe_rm.pitfalls import MIN_MIXED, Explained, Seen, pitfalls
+from tests.scoring_pools import Row, drawn, measured, scored
 
 
 def said(rows: list[Row], **options: object) -> dict[str, str]:
@@ -13,6 +15,13 @@ def said(rows: list[Row], **options: object) -> dict[str, str]:
 
 
 GOOD = drawn(MIN_MIXED + 30, 8, signal=0.4)
+
+
+def seen_of(rows: list[Row], **changes: Any) -> Seen:
+    """What the detectors see of the rows, with nothing beside the figures unless given."""
+    kept, found = scored(rows).in_order(), measured(rows)
+    seen = Seen(kept, pool_of(kept, "exact"), kept.scores, found.metrics, {}, {}, found.explained, frozenset(), ())
+    return seen._replace(**changes)
 
 
 def test_a_good_verifier_on_a_good_pool_meets_none() -> None:
@@ -38,6 +47,54 @@ def test_picking_by_score_is_worse_than_at_random() -> None:
     assert f"a random pick {found.metrics.random_at_k[8]:.3f}" in text
     assert "chance does not explain it" in text
     assert sum(pitfall.name == "below a random pick" for pitfall in found.pitfalls) == 2
+
+
+def test_where_every_attempt_is_resolved_no_pick_is_below_a_random_one() -> None:
+    rows = [
+        Row(f"pump-{task}", "abc"[run % 3], True, (1 + (7 * run + task) % 5) / 7)
+        for task in range(12)
+        for run in range(7)
+    ]
+    found = measured(rows)
+    assert "below a random pick" not in {pitfall.name for pitfall in found.pitfalls}
+
+
+def test_a_difference_of_rounding_alone_is_not_below_a_random_pick() -> None:
+    rounding = {f"rm_at_k.{k}": (-1e-15, -1e-16) for k in range(1, 9)}
+    seen = seen_of(GOOD, against_random=rounding)
+    assert [one for one in pitfalls(seen) if one.name == "below a random pick"] == []
+    low = {**rounding, "rm_at_k.2": (-0.2, -0.1)}
+    assert [p.name for p in pitfalls(seen._replace(against_random=low))].count("below a random pick") == 1
+
+
+def test_a_control_that_does_as_well_is_told_and_the_auc_that_is_left_is_not_run_down() -> None:
+    rng = random.Random(4)
+    rows = []
+    for task in range(60):
+        ease = rng.choice([0.05, 0.95])
+        for policy in "abcd":
+            resolved = rng.random() < ease
+            rows.append(Row(f"pump-{task}", policy, resolved, 0.4 + 0.2 * resolved + rng.gauss(0, 0.2)))
+    rows = [row._replace(score=min(1.0, max(0.0, row.score or 0))) for row in rows]
+    found = measured(rows)
+    text = {p.name: p.text for p in found.pitfalls}["task difficulty"]
+    prior, auc = found.controls["task_prior"].auc or 0, found.metrics.auc or 0
+    assert text.startswith(f"knowing only which task it is reaches {prior:.3f} (task_prior); the verifier's pooled AUC")
+    assert f"pooled AUC is {auc:.3f}; among attempts at one task {found.metrics.auc_within_task:.3f} is left" in text
+    assert "says little" not in text
+
+
+def test_an_auc_near_chance_has_nothing_to_lose() -> None:
+    figures = measured(GOOD).metrics.model_copy(update={"auc": 0.502})
+    left = {name: Explained(auc_left=0.5, n_pairs=99, share=1.0) for name in ("policy", "task", "length")}
+    low = {name: figures.model_copy(update={"auc": 0.329}) for name in ("policy_prior", "task_prior")}
+    seen = seen_of(GOOD, figures=figures, explained=left, controls=low)
+    assert pitfalls(seen) == ()
+    left = {name: one.model_copy(update={"auc_left": 0.45}) for name, one in left.items()}
+    assert [one.name for one in pitfalls(seen._replace(explained=left))] == [
+        "policy identity", "task difficulty", "length",
+    ]  # fmt: skip
+    assert "0.329" not in str(pitfalls(seen._replace(explained=left))), "below chance a control says nothing"
 
 
 def test_a_score_that_is_the_length() -> None:

@@ -10,6 +10,8 @@ from swe_rm.trajectory import Labelled
 from swe_rm.verdict import rank
 from tests.test_cli import VERIFIER, error_lines, lines, row, run
 
+TASKS = 12
+"""From ten tasks on an interval may have no width."""
 PATCH = "--- a/reeds.py\n+++ b/reeds.py\n@@ -1 +1 @@\n-cut = 0\n+cut = {}{}\n"
 
 
@@ -23,7 +25,7 @@ def made(number: int, task: int, **changes: Any) -> dict[str, Any]:
 @pytest.fixture
 def pile(tmp_path: Path) -> Path:
     file = tmp_path / "pile.jsonl"
-    file.write_bytes(lines([made(number, number // 4) for number in range(16)]))
+    file.write_bytes(lines([made(number, number // 4) for number in range(4 * TASKS)]))
     return file
 
 
@@ -31,9 +33,9 @@ def pile(tmp_path: Path) -> Path:
 def tests(tmp_path: Path) -> Path:
     """The second attempt of each task passes all tests, the others half."""
     file = tmp_path / "tests.jsonl"
-    rows = [made(number, number // 4) for number in range(16)]
+    rows = [made(number, number // 4) for number in range(4 * TASKS)]
     keys = [{key: one[key] for key in ("instance_id", "policy", "run")} for one in rows]
-    counts = [{"passed": 1 + (n % 4 == 1), "failed": 1 - (n % 4 == 1)} for n in range(16)]
+    counts = [{"passed": 1 + (n % 4 == 1), "failed": 1 - (n % 4 == 1)} for n in range(4 * TASKS)]
     stray = keys[0] | {"instance_id": "pond__reeds-99", "passed": 1, "failed": 0}
     file.write_bytes(lines([*(key | count for key, count in zip(keys, counts, strict=True)), stray]))
     return file
@@ -51,22 +53,22 @@ def best(found: dict[str, Any]) -> list[list[str]]:
 def test_the_first_rule_ranks_and_every_rule_is_a_row(pile: Path, tests: Path, tmp_path: Path) -> None:
     found = document(tmp_path, pile, "--rule", "generated", "--rule", "vote", "--tests", tests)
     assert list(found) == ["tasks", "selection"]
-    assert best(found) == [["r1"]] * 4
+    assert best(found) == [["r1"]] * TASKS
     assert {key for task in found["tasks"] for c in task["candidates"] for key in c} == {
         "attempt_id", "policy", "attempt", "score", "rank",
     }  # fmt: skip
     rows = {one["rule"]: one for one in found["selection"]["rows"]}
     assert list(rows) == ["random", "generated", "vote", "oracle"]
     assert [one["resolve_rate"] for one in rows.values()] == pytest.approx([0.75, 1, 1, 1])
-    assert rows["vote"]["above_random_interval"] == [0.25, 0.25]
-    assert found["selection"]["n_tasks"] == found["selection"]["n_mixed"] == 4
+    assert rows["vote"]["above_random_interval"] == pytest.approx([0.25, 0.25])
+    assert found["selection"]["n_tasks"] == found["selection"]["n_mixed"] == TASKS
 
 
 def test_by_score_nothing_but_the_rows_is_new(pile: Path, tmp_path: Path) -> None:
     plain = document(tmp_path, pile)
     assert list(plain) == ["tasks"]
     assert document(tmp_path, pile, "--rule", "score")["tasks"] == plain["tasks"]
-    assert best(plain) == [["r3"]] * 4
+    assert best(plain) == [["r3"]] * TASKS
 
 
 def test_the_rule_score_ranks_as_rank_does(labelled_pool: list[Labelled]) -> None:
@@ -86,7 +88,7 @@ def test_with_tests_and_no_rule_all_are_shown(
 ) -> None:
     found = document(tmp_path, pile, "--tests", tests)
     assert len(found["selection"]["rows"]) == 10
-    assert best(found) == [["r3"]] * 4, "and the score ranks"
+    assert best(found) == [["r3"]] * TASKS, "and the score ranks"
     captured = capsys.readouterr()
     assert "hybrid-half" in captured.out
     assert "Better than picking at random: tests" in captured.out.replace("\n", " ")
@@ -97,7 +99,7 @@ def test_a_pick_below_the_confidence_is_abstained_from_whatever_is_shown(pile: P
     """The vote's picks tie; the first one shown is not the least confident."""
     options = [pile, "--rule", "vote", "--min-confidence", 0.66]
     whole, cut = (document(tmp_path, *options, *top)["tasks"] for top in ([], ["--top", 1]))
-    assert [task["abstained"] for task in whole] == [task["abstained"] for task in cut] == [True] * 4
+    assert [task["abstained"] for task in whole] == [task["abstained"] for task in cut] == [True] * TASKS
     assert all(len(task["candidates"]) == 1 for task in cut)
 
 
@@ -123,6 +125,10 @@ def test_the_threshold_is_chosen_on_other_tasks(
 ) -> None:
     found = document(tmp_path, pile, "--rule", "vote", "--max-wrong", 0.1, "--known", known)
     assert {task["abstained"] for task in found["tasks"]} == {False}
+    assert found["abstention"] == {
+        "threshold": 0, "max_wrong": 0.1, "assurance": 0.9, "n_known": 60, "n_accepted": 60, "n_wrong": 0
+    }  # fmt: skip
+    assert "abstention" not in document(tmp_path, pile, "--rule", "vote", "--min-confidence", 0.1)
     assert "threshold 0: at most 10% of accepted picks are wrong, with assurance 90% (0 of 60 were" in (
         capsys.readouterr().err
     )
@@ -141,7 +147,7 @@ def test_what_is_refused_among_the_known_is_told(pile: Path, known: Path, capsys
         (["--known", "KNOWN"], "--max-wrong and --known come together"),
         (["--max-wrong", 0.1, "--known", "KNOWN", "--min-confidence", 0.5], "without --min-confidence"),
         (["--max-wrong", 0.01, "--known", "KNOWN"], "60 tasks of known outcome are too few"),
-        (["--max-wrong", 0.1, "--known", "PILE"], "--known has 4 of the tasks to rank, e.g. pond__reeds-0"),
+        (["--max-wrong", 0.1, "--known", "PILE"], "--known has 12 of the tasks to rank, e.g. pond__reeds-0"),
         (["--max-wrong", 2, "--known", "KNOWN"], "lie between 0 and 1"),
         (["--rule", "hybrid"], "--rule hybrid looks at tests, and no attempt has results: give --tests FILE"),
         (["--rule", "luck"], "unknown rule 'luck'"),

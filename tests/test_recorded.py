@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,13 @@ def test_the_verifier_is_named_by_its_rows_or_by_the_content(tmp_path: Path) -> 
     other = Recorded(written(tmp_path, key(ATTEMPTS[0], score=0.6)))
     assert first.name == again.name != other.name
     assert first.name.startswith("recorded@")
+
+
+def test_the_name_made_of_the_content_does_not_depend_on_the_order_of_the_rows(tmp_path: Path) -> None:
+    rows = [key(attempt, score=place / 4) for place, attempt in enumerate(ATTEMPTS)]
+    names = [Recorded(written(tmp_path, *order)).name for order in (rows, rows[::-1], rows[:-1])]
+    assert names[0] == names[1] != names[2]
+    assert all(re.fullmatch("recorded@[0-9a-f]{8}", name) for name in names)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from swe_rm.compare import compare, entry_of
+from swe_rm.compare import compare
+from swe_rm.entries import entry_of
 from swe_rm.evaluate import evaluate
 from swe_rm.pages.attempts import Reader, sheets
 from swe_rm.pages.chosen import chosen

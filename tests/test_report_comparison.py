@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from swe_rm.__main__ import main
-from swe_rm.compare import Comparison, compare, entry_of
+from swe_rm.compare import Comparison, compare
+from swe_rm.entries import entry_of
 from swe_rm.evaluate import measure
 from swe_rm.pages.comparison import MAX_DRAWN, write_comparison
 from swe_rm.published import TABLE_4
@@ -70,6 +71,21 @@ def test_the_page_has_who_wins_and_the_published_rows(tmp_path: Path) -> None:
         assert f"{row.rm_at_32:.3f}" in text
         assert row.verifier in text
     assert "this pool, 20 tasks" in text
+
+
+def test_what_must_be_known_first_stands_first(tmp_path: Path) -> None:
+    part = [row._replace(score=None) if number % 3 == 0 else row for number, row in enumerate(POOL)]
+    blind = entry_of(scored([row._replace(score=0.5) for row in POOL], "blind@1"), "exact")
+    found = compare([blind, entry_of(scored(part, "b@1"), "exact", "lowest")], resamples=50)
+    made = page(found, tmp_path)
+    told = made.text.index("40 attempts without a verdict are counted with a score of 0 (unscored: lowest)")
+    unfit = made.text.index("do not use as an RL reward")
+    assert max(told, unfit) < made.text.index("Paired on the 120 attempts at 20 tasks that are counted for all")
+    assert "all judged:" not in made.text
+    shown = {one.at: one.shown for one in made.cited}
+    for name in ("constant", "policy_prior", "task_prior", "oracle"):
+        assert shown[f"/controls/{name}/auc"] == f"{found.controls[name].auc:.3f}"
+    assert shown["/figures/b@1/ece_noise_floor"] == f"{found.rows[1].ece_noise_floor:.3f}"
 
 
 def test_hostile_names_are_text_and_nothing_else(tmp_path: Path) -> None:

@@ -140,3 +140,17 @@ def test_an_interval_needs_two_clusters_and_mostly_defined_resamples() -> None:
     assert resampling.interval(np.append(resampled, np.full(100, np.nan)), 9) == pytest.approx((0.025, 0.975))
     assert resampling.interval(np.append(resampled, np.full(102, np.nan)), 9) is None
     assert resampling.interval(np.array([]), 9) is None
+
+
+def test_too_few_draws_make_no_interval() -> None:
+    assert resampling.interval(np.linspace(0, 1, resampling.MIN_RESAMPLES - 1), 500) is None
+    assert resampling.interval(np.linspace(0, 1, resampling.MIN_RESAMPLES), 500) is not None
+
+
+def test_draws_that_agree_make_an_interval_only_where_many_clusters_carry_them() -> None:
+    same = np.full(100, 0.1 + 0.2)
+    same[::2] = 0.3  # equal but for rounding
+    assert resampling.interval(same, resampling.MIN_CLUSTERS - 1) is None
+    assert resampling.interval(same, resampling.MIN_CLUSTERS) == pytest.approx((0.3, 0.3))
+    same[:50] = 0.4
+    assert resampling.interval(same, 2) == pytest.approx((0.3, 0.4))

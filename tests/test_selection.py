@@ -210,7 +210,7 @@ def test_ties_are_split_and_random_and_oracle_are_rows() -> None:
     assert [row.resolve_rate for row in found.rows] == pytest.approx([11 / 18, 1.5 / 3, 1.5 / 3, 1])
     assert (found.n_tasks, found.n_mixed, found.row("score").n_tied) == (3, 2, 1)
     assert found.row("score").of_the_gap == pytest.approx((0.5 - 11 / 18) / (1 - 11 / 18))
-    assert found.row(RANDOM).above_random_interval == (0, 0)
+    assert found.row(RANDOM).above_random_interval is None, "three tasks that agree are no certainty"
 
 
 def test_a_task_of_unknown_outcome_is_left_out_and_counted() -> None:

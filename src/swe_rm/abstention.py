@@ -56,6 +56,17 @@ class Threshold(Noun):
     n_wrong: int
     """Among the accepted ones of the tasks it was chosen on."""
 
+    def to_json(self) -> dict[str, float | int]:
+        """What `rank --json` has under `abstention`."""
+        return {
+            "threshold": self.threshold,
+            "max_wrong": self.max_wrong,
+            "assurance": self.assurance,
+            "n_known": self.n_tasks,
+            "n_accepted": self.n_accepted,
+            "n_wrong": self.n_wrong,
+        }
+
     def __str__(self) -> str:
         return (
             f"threshold {self.threshold:.3g}: at most {self.max_wrong:.0%} of accepted picks are wrong, with assurance "

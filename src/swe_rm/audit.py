@@ -182,6 +182,8 @@ class Audit:
         check_options(within, false_alarms)
         if not 2 * MIN_CLASS <= warm_up <= KEPT:
             raise SweRmError(f"a reference is made of {2 * MIN_CLASS} to {KEPT} first outcomes, not of {warm_up}")
+        if not 0 < drop <= 0.5:
+            raise SweRmError(f"a fall of the AUC lies above 0 and is at most 0.5, not {drop:g}")
         self.verifier = verifier
         self._warm_up, self._drop, self._block, self._capacity, self._seed = warm_up, drop, block, capacity, seed
         self._options = {"within": within, "false_alarms": false_alarms}

@@ -1,17 +1,16 @@
-"""Verifiers side by side: on the attempts they all judged, with intervals on their differences, or each on its own."""
+"""Verifiers side by side: on the attempts that count for all, with intervals on differences, or each on its own."""
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
-import orjson
-from pydantic import ValidationError
 
 from swe_rm import metrics
-from swe_rm.errors import RecordError, SweRmError
+from swe_rm.control_figures import control_figures
+from swe_rm.entries import Entry, entry_of_report
+from swe_rm.errors import SweRmError
 from swe_rm.evaluate import RESAMPLES, Report
 from swe_rm.figures import (
     BIASED,
@@ -22,13 +21,12 @@ from swe_rm.figures import (
     Metrics,
     Pool,
     pool_from,
-    pool_of,
 )
+from swe_rm.headline import Headline
 from swe_rm.metrics import Flags, Floats, Ids
 from swe_rm.resampling import Resampled, interval, reflected, resample
-from swe_rm.scored import Scored
+from swe_rm.standing import Standing, check_one_rule, standing
 from swe_rm.trajectory import Noun
-from swe_rm.verifiers.controls import PolicyName
 
 POWER = 0.8
 """Chance of showing the smallest effect called detectable."""
@@ -41,16 +39,6 @@ MIN_TASKS = 10
 LOWER_IS_BETTER = frozenset({"ece", "brier"})
 
 
-class Entry(NamedTuple):
-    """One verifier's evaluation, as `compare` takes it."""
-
-    name: str
-    figures: dict[str, Any]
-    """Of the contract's keys, on its own pool."""
-    measured: Measured | None
-    """Its attempts; without them it can only be shown, not compared."""
-
-
 class Row(NamedTuple):
     """One verifier in the table."""
 
@@ -60,6 +48,14 @@ class Row(NamedTuple):
     scores: Floats
     resolved: Flags
     """Of the common attempts."""
+    ece_noise_floor: float | None
+    """The ECE that a perfectly calibrated verifier shows with these scores."""
+    headline: Headline
+    """On the common attempts."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its figures."""
+        return {**self.figures.to_json(), "ece_noise_floor": self.ece_noise_floor, "intervals": self.intervals}
 
 
 class Margin(Noun):
@@ -123,77 +119,52 @@ class Comparison(NamedTuple):
     alone: tuple[Alone, ...]
     apart: tuple[Entry, ...]
     """Those whose evaluation keeps no attempts: their figures are on pools of their own."""
+    standings: tuple[Standing, ...]
+    """One a verifier, those that are not paired last."""
+    controls: dict[str, Metrics]
+    """constant (a random pick), policy_prior, task_prior, oracle -> figures on the common attempts."""
+
+    @property
+    def all_judged(self) -> bool:
+        """Whether every attempt in the figures is known to have a verdict by everybody."""
+        return all(one.unscored is not None and not one.unscored.n_counted for one in self.standings)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `compare --json`."""
         return {
             "verifiers": [row.name for row in self.rows] + [entry.name for entry in self.apart],
             "paired": {"n_attempts": self.n_attempts, "n_tasks": self.n_tasks, "left_out": self.left_out},
-            "figures": {row.name: {**row.figures.to_json(), "intervals": row.intervals} for row in self.rows},
+            "all_judged": self.all_judged,
+            "standings": [one.model_dump(mode="json") | {"said": one.counting} for one in self.standings],
+            "figures": {row.name: row.to_json() for row in self.rows},
+            "controls": {name: control.to_json() for name, control in self.controls.items()},
             "contests": [contest.model_dump(mode="json") | {"said": str(contest)} for contest in self.contests],
             "by_policy": [one.model_dump(mode="json") for one in self.alone],
             "apart": {entry.name: entry.figures for entry in self.apart},
         }
 
 
-def read_evaluation(path: Path) -> Entry:
-    """What `swe-rm evaluate --json` wrote. Raises RecordError for anything else."""
-    try:
-        document = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise RecordError(str(path), "", error.strerror or "cannot be read") from None
-    except orjson.JSONDecodeError:
-        raise RecordError(str(path), "", "not a JSON document of swe-rm evaluate") from None
-    if not isinstance(document, dict) or not {"n_attempts", "rm_at_k"} <= document.keys():
-        raise RecordError(str(path), "", "not a JSON document of swe-rm evaluate")
-    return Entry(
-        str(document.get("verifier") or path.stem), _plain(document), _measured(path, document.get("measured"))
-    )
-
-
-def _plain(document: dict[str, Any]) -> dict[str, Any]:
-    """The figures of a document, without what is long."""
-    return {key: value for key, value in document.items() if key in {*Metrics.model_fields, "intervals"}}
-
-
-def _measured(path: Path, document: Any) -> Measured | None:
-    if document is None:
-        return None
-    try:
-        return Measured.model_validate_json(orjson.dumps(document))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise RecordError(str(path), ".".join(map(str, ("measured", *first["loc"]))), first["msg"]) from None
-
-
-def entry_of(scored: Scored, policy: PolicyName) -> Entry:
-    """The entry of attempts and verdicts at hand; attempts without a verdict are left out."""
-    kept = scored.measurable().in_order()
-    pool = pool_of(kept, policy)
-    return Entry(str(scored.verifier), {}, Measured.of(kept, pool, kept.scores, policy))
-
-
 def compare(evaluations: Sequence[Entry | Report], *, resamples: int = RESAMPLES, seed: int = 0) -> Comparison:
-    """Compare verifiers on the attempts they all judged; evaluations without attempts are shown apart.
+    """Compare verifiers on the attempts that count for all; evaluations without attempts are shown apart.
 
     The same draws of tasks serve all, so that what makes a task hard for everybody cancels in the differences. Raises
-    SweRmError for fewer than two entries, for entries that disagree on an outcome, on whose an attempt is or on what
-    counts as a policy, and where they share no attempt.
+    SweRmError for fewer than two entries, for entries that disagree on an outcome, on whose an attempt is, on what
+    counts as a policy or on how attempts without a verdict count, and where they share no attempt.
     """
     if len(evaluations) < 2:
         raise SweRmError("compare takes at least two evaluations")
-    named = _told_apart([one if isinstance(one, Entry) else _entry(one) for one in evaluations])
+    named = _told_apart([one if isinstance(one, Entry) else entry_of_report(one) for one in evaluations])
     paired = [entry for entry in named if entry.measured]
     apart = [entry for entry in named if not entry.measured]
     if len(paired) < 2:
-        return Comparison(0, 0, {}, {}, (), (), (), tuple(named))
+        return Comparison(0, 0, {}, {}, (), (), (), tuple(named), tuple(standing(entry, None) for entry in named), {})
     places = _common(paired)
     pool = _agreed(paired, places)
     scores = [np.array(_of(entry).scores)[place] for entry, place in zip(paired, places, strict=True)]
     figures = [Figures(pool, one, None) for one in scores]
     drawn = resample([one.resampler() for one in figures], pool.n_tasks, resamples, seed)
     rows = tuple(
-        Row(entry.name, one.metrics(entry.name), one.intervals(draws), mine, pool.resolved)
+        _row(entry.name, one, draws, mine, pool, seed)
         for entry, one, draws, mine in zip(paired, figures, drawn, scores, strict=True)
     )
     clusters = {name: figures[0].n_clusters(name) for name in drawn[0]}
@@ -206,11 +177,18 @@ def compare(evaluations: Sequence[Entry | Report], *, resamples: int = RESAMPLES
         contests=tuple(_contests(rows, drawn, clusters)),
         alone=tuple(_alone(pool, {entry.name: one for entry, one in zip(paired, scores, strict=True)})),
         apart=tuple(apart),
+        standings=(
+            *(standing(entry, row.headline) for entry, row in zip(paired, rows, strict=True)),
+            *(standing(entry, None) for entry in apart),
+        ),
+        controls=control_figures(pool),
     )
 
 
-def _entry(report: Report) -> Entry:
-    return Entry(str(report.metrics.verifier), _plain(report.to_json()), report.measured)
+def _row(name: str, figures: Figures, draws: Resampled, scores: Floats, pool: Pool, seed: int) -> Row:
+    found, intervals = figures.metrics(name), figures.intervals(draws)
+    floor, _ = metrics.noise_floors(scores, seed=seed) or (None, None)
+    return Row(name, found, intervals, scores, pool.resolved, floor, Headline.of(figures, found, intervals))
 
 
 # --- the common pool -------------------------------------------------------------------------------------------------
@@ -233,7 +211,7 @@ def _told_apart(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _common(paired: Sequence[Entry]) -> list[Ids]:
-    """Where the attempts that all judged stand in each entry, in the order of their ids."""
+    """Where the attempts that count for all stand in each entry, in the order of their ids."""
     ids = sorted(set.intersection(*(set(_of(entry).attempt_ids) for entry in paired)))
     if not ids:
         raise SweRmError(f"{paired[0].name} and {paired[1].name} share no attempt: they were measured on other pools")
@@ -246,6 +224,7 @@ def _common(paired: Sequence[Entry]) -> list[Ids]:
 
 def _agreed(paired: Sequence[Entry], places: Sequence[Ids]) -> Pool:
     """The pool of the common attempts. Raises SweRmError where two entries say different things of one of them."""
+    check_one_rule(paired)
     said = [_said(_of(entry), place) for entry, place in zip(paired, places, strict=True)]
     first = said[0]
     for entry, other in zip(paired[1:], said[1:], strict=True):

@@ -14,15 +14,29 @@ from swe_rm.published import TABLE_4, TABLE_4_SOURCE
 
 FIGURES = (
     "auc_same_policy_task", "auc_upset", "auc_within_policy", "auc_within_task", "auc", "average_precision", "ece",
-    "brier",
+    "ece_noise_floor", "brier",
 )  # fmt: skip
 MAX_POLICIES = 8
 """Policies the table spells out, the largest first."""
 UNDEFINED = "\N{EN DASH}"
 
 
+STYLES = {True: "green", False: "yellow", None: ""}
+"""Of a headline, by whether it is shown to be above chance."""
+CONTROLS = {
+    "constant": "random pick",
+    "policy_prior": "policy prior",
+    "task_prior": "task prior",
+    "oracle": "oracle",
+}
+"""The controls as tables name them; a constant's RM@K is a random pick's."""
+
+
 def print_comparison(found: Comparison, console: Console) -> None:
-    """Print what is known of who is better, then the figures, then Table 4's layout with its published rows."""
+    """Print what must be known first and who is better, then the figures, then Table 4 with its published rows."""
+    for one in found.standings:
+        console.print(Text(printable(f"{one.verifier}: {one.headline}"), style=STYLES[one.beats_chance]))
+        console.print(Text(printable(f"  {one.counting}.")))
     for line in words(found):
         console.print(Text(printable(line)))
     console.print(_figures(found))
@@ -35,10 +49,11 @@ def print_comparison(found: Comparison, console: Console) -> None:
 def words(found: Comparison) -> Iterator[str]:
     """What is known of who is better, and what was left out."""
     if found.rows:
-        yield f"Paired on the {found.n_attempts} attempts at {found.n_tasks} tasks that all judged:"
+        common = "all judged" if found.all_judged else "are counted for all, judged or not"
+        yield f"Paired on the {found.n_attempts} attempts at {found.n_tasks} tasks that {common}:"
         for name, n in found.left_out.items():
             if n:
-                yield f"  {n} attempts of {name} are left out: another did not judge them"
+                yield f"  {n} attempts of {name} are left out: another does not count them"
         for contest in found.contests:
             yield f"- {contest}"
             for margin in contest.margins:
@@ -51,18 +66,26 @@ def words(found: Comparison) -> Iterator[str]:
 
 def _figures(found: Comparison) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    table.add_column("")
-    rows = figures_of(found)
+    table.add_column("", no_wrap=True)
+    rows, controls = figures_of(found), controls_of(found)
     for name in rows:
-        table.add_column(printable(name), justify="right", overflow="fold")
+        table.add_column(Text(printable(name)), justify="right", overflow="fold")
+    for name in controls:
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for key in keys(found):
-        table.add_row(key, *(UNDEFINED if (v := value_of(row, key)) is None else f"{v:.3f}" for row in rows.values()))
+        values = (value_of(row, key) for row in (*rows.values(), *controls.values()))
+        table.add_row(key, *(UNDEFINED if value is None else f"{value:.3f}" for value in values))
     return table
 
 
 def figures_of(found: Comparison) -> dict[str, dict[str, object]]:
     """Every verifier's figures by its name, as JSON has them; those that are not paired last."""
-    return {row.name: row.figures.to_json() for row in found.rows} | {one.name: one.figures for one in found.apart}
+    return {row.name: row.to_json() for row in found.rows} | {one.name: one.figures for one in found.apart}
+
+
+def controls_of(found: Comparison) -> dict[str, dict[str, object]]:
+    """The figures of the controls on the common attempts, by the name that tables give them."""
+    return {CONTROLS[name]: control.to_json() for name, control in found.controls.items()}
 
 
 def keys(found: Comparison) -> list[str]:
@@ -93,7 +116,7 @@ def _table_4(alone: tuple[Alone, ...]) -> Table:
         if isinstance(row, str):
             table.add_row(Text(printable(row), style="bold"))
         else:
-            table.add_row(f"  {printable(row.name)}", *row.cells)
+            table.add_row(*map(Text, (f"  {printable(row.name)}", *row.cells)))
     return table
 
 

@@ -6,12 +6,13 @@ from typing import Any, TypedDict, Unpack
 import numpy as np
 
 from swe_rm import metrics
+from swe_rm.control_figures import control_figures
 from swe_rm.cost import Cost, Money, cost_of, money_of
 from swe_rm.errors import SweRmError
 from swe_rm.figures import Figures, Interval, Measured, Metrics, Pool, pool_of
+from swe_rm.headline import FIGURE, Headline
 from swe_rm.metrics import Flags, Floats
 from swe_rm.pitfalls import Explained, Pitfall, Seen, explained, pitfalls
-from swe_rm.priors import Known, Rates
 from swe_rm.readiness import GroupFigures, Readiness
 from swe_rm.rejection import Rejection, rejection
 from swe_rm.resampling import Resampled, interval, resample
@@ -20,22 +21,13 @@ from swe_rm.slices import Mistake, Slice, mistakes, slices
 from swe_rm.trajectory import Labelled, Noun, Outcome
 from swe_rm.unscored import Unscored, UnscoredRule, counted, filled
 from swe_rm.verdict import Ranking, Verdict, by_id, ranked
-from swe_rm.verifiers.controls import CONTROL_NAMES, PolicyName
+from swe_rm.verifiers.controls import PolicyName
 
 RESAMPLES = 10_000
 """Draws of tasks that an interval rests on."""
 
-MIN_PAIRS = 30
-"""With fewer pairs the headline is called too few to tell: their share alone moves by 0.09 (one standard error)."""
-
-MIN_TASKS = 10
-"""With fewer tasks carrying those pairs a bootstrap by task gives an interval that is too narrow to trust."""
-
 MAX_RANKED = 500
 """Tasks whose rankings a report keeps."""
-
-_RANKING_ONLY = frozenset({"shortest"})
-"""Controls whose scores order attempts but are no probabilities: no calibration error, no Brier loss."""
 
 
 class Bin(Noun):
@@ -106,32 +98,19 @@ class Report(Noun):
     measured: Measured
 
     @property
-    def beats_chance(self) -> bool:
-        """Whether the headline is shown to be above 0.5: enough pairs and tasks, and an interval above it."""
-        return not self._doubt
+    def _headline(self) -> Headline:
+        found, interval = self.metrics, self.intervals[FIGURE]
+        return Headline(found.auc_same_policy_task, interval, found.n_pairs_same_policy_task, self.n_tasks_same_policy)
 
     @property
-    def _doubt(self) -> str:
-        """Why the headline shows nothing; empty where it does."""
-        bounds = self.intervals["auc_same_policy_task"]
-        if self.metrics.n_pairs_same_policy_task < MIN_PAIRS:
-            return f"fewer than {MIN_PAIRS} pairs"
-        if self.n_tasks_same_policy < MIN_TASKS:
-            return f"from {self.n_tasks_same_policy} tasks: fewer than {MIN_TASKS}"
-        return "" if bounds and bounds[0] > 0.5 else "the interval does not lie above chance"
+    def beats_chance(self) -> bool:
+        """Whether the headline is shown to be above 0.5: enough pairs and tasks, and an interval above it."""
+        return self._headline.beats_chance
 
     @property
     def headline(self) -> str:
         """What the headline figure says of the verifier's fitness, in words."""
-        value, n_pairs = self.metrics.auc_same_policy_task, self.metrics.n_pairs_same_policy_task
-        if value is None:
-            return f"No task has both a resolved and an unresolved attempt by one policy. {_NOT_SHOWN}"
-        bounds = self.intervals["auc_same_policy_task"]
-        shown = f"{value:.3f} [{bounds[0]:.3f}, {bounds[1]:.3f}]" if bounds else f"{value:.3f}"
-        said = f"auc_same_policy_task is {shown} over {n_pairs} pairs; chance is 0.5"
-        if self.beats_chance:
-            return f"{said}. Better than chance where neither policy nor difficulty can help."
-        return f"{said} ({self._doubt}). {_NOT_SHOWN}"
+        return str(self._headline)
 
     def to_json(self) -> dict[str, Any]:
         """The document of `evaluate --json`: the contract's keys first, then what else is known."""
@@ -153,7 +132,6 @@ _MORE = {
     "pitfalls", "n_cells_at_k", "ece_noise_floor", "ece_mass_noise_floor", "bins", "uncalibrated", "warnings",
     "measured",
 }  # fmt: skip
-_NOT_SHOWN = "Not shown to be fit for best-of-N within one policy: do not use as an RL reward."
 
 
 class Options(TypedDict, total=False):
@@ -166,6 +144,7 @@ class Options(TypedDict, total=False):
     unscored: UnscoredRule
     price_per_hour: float | None
     trained_on: frozenset[str]
+    untold: tuple[str, ...]
 
 
 def evaluate(
@@ -196,13 +175,14 @@ def measure(
     unscored: UnscoredRule = "drop",
     price_per_hour: float | None = None,
     trained_on: frozenset[str] = frozenset(),
+    untold: tuple[str, ...] = (),
 ) -> Report:
     """`evaluate` of attempts whose logs need not be in memory.
 
     `policy="family"` takes the configurations of a policy as one policy. `k_max` keeps only tasks with at least that
     many measured attempts and ends the curves there. Attempts of unknown outcome are left out of every figure and
-    counted; `unscored` says how those without a verdict count; `trained_on` holds tasks the verifier has seen. Raises
-    SweRmError for an option that is out of range.
+    counted; `unscored` says how those without a verdict count; `trained_on` holds tasks the verifier has seen, `untold`
+    what of it was fitted on tasks that are not known. Raises SweRmError for an option that is out of range.
     """
     if k_max is not None and k_max < 1:
         raise SweRmError(f"k_max is {k_max}: it must be at least 1")
@@ -213,10 +193,10 @@ def measure(
     figures, groups = Figures(pool, scores, k_max), GroupFigures(pool, scores)
     drawn, drawn_groups = resample([figures.resampler(), groups.resampler()], pool.n_tasks, resamples, seed)
     found, left = figures.metrics(scored.verifier), explained(kept, pool, scores)
-    others = _controls(kept, pool, k_max) if with_controls else {}
+    others = control_figures(pool, k_max, kept.lengths) if with_controls else {}
     told = counted(given, with_scores, unscored, policy, k_max)
     counts = _counts(given, with_scores, kept)
-    seen = Seen(kept, pool, scores, found, _against_random(figures, drawn), others, left, trained_on)
+    seen = Seen(kept, pool, scores, found, _against_random(figures, drawn), others, left, trained_on, untold)
     return Report(
         metrics=found,
         policy=policy,
@@ -258,26 +238,6 @@ def _counts(scored: Scored, with_scores: Scored, kept: Scored) -> dict[str, int]
         "n_unscored": int((~scored.has_verdict).sum()),
         "n_unknown": int((scored.has_verdict & ~scored.is_tested).sum()),
         "n_below_k": int((with_scores.has_verdict & with_scores.is_tested).sum()) - len(kept),
-    }
-
-
-def _controls(kept: Scored, pool: Pool, k_max: int | None) -> dict[str, Metrics]:
-    """The figures of what knows nothing, everything, or only whose attempt it is, at which task."""
-    names = pool.policy_names[pool.policies]
-    known = [Known(*one) for one in zip(names, kept.tasks, pool.resolved.tolist(), strict=True)]
-    rates = Rates(known)
-    scores = {
-        "constant": np.full(len(kept), 0.5),
-        "shortest": 1 / (1 + kept.lengths),
-        "policy_prior": np.array([rates.policy_prior(one.policy, one.task) for one in known], dtype=np.float64),
-        "task_prior": np.array([rates.task_prior(one.policy, one.task) for one in known], dtype=np.float64),
-        "oracle": pool.resolved.astype(np.float64),
-    }
-    if np.isnan(kept.lengths).any():
-        del scores["shortest"]
-    return {
-        key: Figures(pool, given, k_max, ranking_only=key in _RANKING_ONLY).metrics(CONTROL_NAMES[key])
-        for key, given in scores.items()
     }
 
 

@@ -21,6 +21,10 @@ MIN_ATTEMPTS = 100
 """A policy with fewer is not taken for new: on a third of them an ECE is mostly chance."""
 
 
+class NoPolicy(SweRmError):  # noqa: N818  # read as "no policy can be taken for new"
+    """No policy is large enough to be taken for new, or there is but one."""
+
+
 class Spread(Noun):
     """A figure over the draws."""
 
@@ -71,14 +75,14 @@ def labels_needed(
 
     A draw puts a third of the policy's tasks aside. What is fitted sees no attempt at them, by whatever policy: the
     other policies' attempts at all other tasks, and so many of the new policy's. The map leans on the others as one
-    `--per policy` does. Raises SweRmError where no policy is large enough or there is but one.
+    `--per policy` does. Raises NoPolicy where none is large enough or there is but one.
     """
     pool = _Pool(scores, resolved, np.asarray(tasks), np.asarray(policies))
     names, counts = np.unique(pool.policies, return_counts=True)
     large = sorted(zip((-counts).tolist(), names.tolist(), strict=True))
     found = [name for n, name in large if -n >= MIN_ATTEMPTS]
     if not found or len(names) < 2:
-        raise SweRmError(f"no policy has {MIN_ATTEMPTS} attempts beside those of another: none can be taken for new")
+        raise NoPolicy(f"no policy has {MIN_ATTEMPTS} attempts beside those of another: none can be taken for new")
     return tuple(_new_policy(method, pool, name, sizes, draws, seed) for name in found)
 
 

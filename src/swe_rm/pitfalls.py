@@ -16,7 +16,7 @@ STRATA = 20
 MOSTLY = 0.5
 """A confound that takes so much of the AUC above chance is spoken of."""
 CLOSE = 0.02
-"""A control whose AUC comes so near the verifier's is spoken of."""
+"""A control whose AUC comes so near the verifier's is spoken of; an AUC that moves by less has not fallen."""
 MIN_MASS = 0.9
 """Below it the model often answers something else than YES or NO."""
 MIN_MIXED = 30
@@ -61,6 +61,8 @@ class Seen(NamedTuple):
     explained: Mapping[str, Explained]
     trained_on: frozenset[str]
     """Tasks the verifier is known to have been trained on."""
+    untold: tuple[str, ...]
+    """What of it was fitted on tasks that are not known."""
 
 
 def explained(kept: Scored, pool: Pool, scores: Floats) -> dict[str, Explained]:
@@ -95,6 +97,11 @@ def _trained_on(seen: Seen) -> Iterator[str]:
         )
 
 
+def _untold(seen: Seen) -> Iterator[str]:
+    for part in seen.untold:
+        yield f"the tasks that {part} was fitted on are unknown: --trained-on compares them with these"
+
+
 def _constant(seen: Seen) -> Iterator[str]:
     values, counts = np.unique(seen.scores, return_counts=True)
     if len(values) == 1 and len(seen.scores) > 1:
@@ -106,7 +113,9 @@ def _constant(seen: Seen) -> Iterator[str]:
 def _below_random(seen: Seen) -> Iterator[str]:
     for suffix, among in (("", "attempts at a task"), ("_same_policy", "one policy's attempts at a task")):
         picked, random = (getattr(seen.figures, f"{name}_at_k{suffix}") for name in ("rm", "random"))
-        sure = [k for k in picked if (bounds := seen.against_random.get(f"rm_at_k{suffix}.{k}")) and bounds[1] < 0]
+        sure = [
+            k for k in picked if (bounds := seen.against_random.get(f"rm_at_k{suffix}.{k}")) and bounds[1] < -_ROUNDING
+        ]
         widest = min(seen.figures.widest_k, max(picked, default=0))
         if sure or (widest and picked[widest] < random[widest] - _ROUNDING):
             k = max(sure, default=widest)
@@ -116,7 +125,7 @@ def _below_random(seen: Seen) -> Iterator[str]:
 
 def _length(seen: Seen) -> Iterator[str]:
     found = seen.explained.get("length")
-    if found and found.share is not None and found.share >= MOSTLY:
+    if found and found.share is not None and _falls(seen, found):
         yield (
             f"{min(1, found.share):.0%} of the AUC above chance goes when only attempts of like length are compared "
             f"(AUC {seen.figures.auc:.3f}, {found.auc_left:.3f} left): it may be length that is recognised"
@@ -134,15 +143,26 @@ def _difficulty(seen: Seen) -> Iterator[str]:
 def _confound(seen: Seen, group: str, control: str, known: str, compared: str) -> Iterator[str]:
     auc, left = seen.figures.auc, seen.explained[group]
     prior = seen.controls[control].auc if control in seen.controls else None
-    takes = left.share is not None and left.share >= MOSTLY
-    if auc is None or auc <= 0.5 or not (takes or (prior is not None and prior >= auc - CLOSE)):
+    told = prior is not None and prior > 0.5
+    falls = _falls(seen, left)
+    if auc is None or auc <= 0.5 or not (falls or (told and prior is not None and prior >= auc - CLOSE)):
         return
-    said = [f"the pooled AUC of {auc:.3f} says little"]
-    if prior is not None:
-        said.append(f"knowing only {known} gets {prior:.3f} ({control})")
+    said = [f"the pooled AUC of {auc:.3f} says little"] if falls else []
+    if told:
+        said.append(f"knowing only {known} reaches {prior:.3f} ({control})")
+    if not falls:
+        said.append(f"the verifier's pooled AUC is {auc:.3f}")
     if left.auc_left is not None:
         said.append(f"among {compared} {left.auc_left:.3f} is left")
     yield "; ".join(said)
+
+
+def _falls(seen: Seen, found: Explained) -> bool:
+    """Whether the AUC really falls within the groups: by most of what it has above chance, and visibly."""
+    auc, left, share = seen.figures.auc, found.auc_left, found.share
+    if auc is None or left is None or share is None:
+        return False
+    return share >= MOSTLY and auc - left >= CLOSE
 
 
 def _mass(seen: Seen) -> Iterator[str]:
@@ -160,13 +180,14 @@ def _mixed(seen: Seen) -> Iterator[str]:
     mixed = int(((good > 0) & (good < sizes)).sum())
     if mixed < MIN_MIXED:
         yield (
-            f"only {mixed} of {seen.pool.n_tasks} tasks have both outcomes: selection cannot be judged on fewer than "
-            f"{MIN_MIXED}"
+            f"{mixed} of {seen.pool.n_tasks} tasks have both outcomes: selection cannot be judged on fewer than "
+            f"{MIN_MIXED} such tasks"
         )
 
 
 _DETECTORS: dict[str, Callable[[Seen], Iterable[str]]] = {
     "seen in training": _trained_on,
+    "training tasks unknown": _untold,
     "constant scores": _constant,
     "below a random pick": _below_random,
     "policy identity": _policy,

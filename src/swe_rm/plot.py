@@ -9,6 +9,9 @@ _WIDTH, _HEIGHT = 420, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 26, 46
 """Pixels of a plot and of its margins; the top one holds a row of counts."""
 
+_GLYPH = 7.5
+"""Pixels of a digit, at most: a label that would leave the picture on the right is moved into it."""
+
 Point = tuple[float, float]
 
 
@@ -37,6 +40,7 @@ class Axes:
         """Labels below and left, with a faint line for each y."""
         for x, label in xs.items():
             left, bottom = self.at(x, self._y[0])
+            left = min(left, _WIDTH - _GLYPH * len(label) / 2)
             self._parts.append(f'<text x="{left}" y="{bottom + 16}" text-anchor="middle">{label}</text>')
         for y, label in ys.items():
             left, height = self.at(self._x[0], y)

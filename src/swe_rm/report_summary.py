@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from swe_rm.cost import Money
 from swe_rm.evaluate import Report
@@ -76,7 +77,7 @@ def slices_table(report: Report) -> Table:
         parts = report.slices[dimension]
         names = sorted(parts, key=lambda name: -parts[name].n)[:POLICIES] if dimension == "policy" else list(parts)
         for name in [] if names == ["unknown"] else names:
-            table.add_row(printable(f"{dimension} {name}"), *_part(parts[name]))
+            table.add_row(Text(printable(f"{dimension} {name}")), *_part(parts[name]))
     return table
 
 

@@ -19,6 +19,15 @@ MATRIX = 100
 pairs of tasks would cost more than it saves, and memory."""
 
 
+MIN_RESAMPLES = 40
+"""With fewer draws neither 2.5% tail holds one of them: there is no interval, so that nothing is claimed from it."""
+
+MIN_CLUSTERS = 10
+"""With fewer clusters draws that all agree show how few there are, not how sure the figure is."""
+
+_ROUNDING = 1e-12
+
+
 def weight_blocks(n_tasks: int, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each task is drawn, block by block: (some resamples, n_tasks), rows summing to n_tasks.
 
@@ -146,12 +155,15 @@ def weighted_mean(values: Floats, weights: Floats) -> Floats:
 def interval(resampled: Floats, n_clusters: int, level: float = 0.95) -> tuple[float, float] | None:
     """Percentile interval of the resamples in which the figure is defined.
 
-    None where fewer than two clusters carry the figure, or half of the resamples have none: nothing varies there.
+    None with fewer than `MIN_RESAMPLES` resamples, where fewer than two clusters carry the figure or half of the
+    resamples have none, and where fewer than `MIN_CLUSTERS` carry it and all resamples agree: nothing varies there.
     """
     defined = resampled[~np.isnan(resampled)]
-    if n_clusters < 2 or 2 * len(defined) < len(resampled) or not len(defined):
+    if len(resampled) < MIN_RESAMPLES or n_clusters < 2 or 2 * len(defined) < len(resampled):
         return None
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    if n_clusters < MIN_CLUSTERS and high - low <= _ROUNDING:
+        return None
     return float(low), float(high)
 
 

@@ -1,17 +1,39 @@
-"""Which tasks a verifier was trained on, as far as its checkpoint's card, its mix, or lists tell."""
+"""Which tasks a verifier was trained on, as far as its name, its checkpoint's card, its mix, or lists tell."""
 
-from collections.abc import Iterable, Sequence
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
+from swe_rm.calibrate import Method
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.mix.evaluation_list import read_evaluation
-from swe_rm.trajectory import Task
-from swe_rm.verifiers import SHIPPED, ShippedFile, calibrated
+from swe_rm.trajectory import Noun, Task
+from swe_rm.verdict import NUMBERS
+from swe_rm.verifiers import SHIPPED, calibrated, model_folders
+from swe_rm.verifiers.arrays import read_card
 
 CARD, MIX = "swe_rm.json", "mix.json"
+SHIPPED_TASKS = SHIPPED / "trained_tasks.json"
+_CALIBRATED = re.compile(rf"(?:{'|'.join(get_args(Method))})\(")
+"""How the name of a calibrated verifier begins, anywhere in a name made of several."""
+
+
+class ShippedTasks(Noun):
+    """`trained_tasks.json`: what all that is shipped was trained on and calibrated with."""
+
+    verifiers: tuple[str, ...]
+    """name@version of what is shipped and of its parts."""
+    tasks: frozenset[str]
+    """`task_hash` of every task: whether a known task is among them can be told, their list cannot be had."""
+
+
+def task_hash(instance_id: str) -> str:
+    """The first 8 hex digits of its sha256: of 500 other tasks one is taken for one of ours once in 20,000 pools."""
+    return hashlib.sha256(instance_id.encode()).hexdigest()[:8]
 
 
 def trained_tasks(paths: Sequence[Path]) -> frozenset[str]:
@@ -24,22 +46,40 @@ def trained_tasks(paths: Sequence[Path]) -> frozenset[str]:
     return frozenset().union(*(_tasks(path) for path in paths))
 
 
-def told_by_card(verifier: str, evaluated: Sequence[Path]) -> frozenset[str]:
-    """Tasks of the evaluated files that a verifier's card names among its training data; none where it has no card.
+def shipped_tasks(verifier: str | None, tasks: Iterable[str]) -> frozenset[str]:
+    """Those of the tasks that a shipped verifier, or one made of it, was trained on; known by its name@version alone.
 
-    Files are known by their names alone: a card keeps no more. All that is shipped was trained on the same files.
+    So it is told of a verifier that judges and of verdicts somebody recorded; none where the name is another.
     """
-    folders = sorted(SHIPPED.iterdir()) if verifier in ShippedFile.model_fields else [Path(verifier)]
-    found: set[str] = set()
-    for config in [_card(folder) for folder in folders if (folder / CARD).is_file()]:
-        named = [file for name in _files(config) for path in evaluated for file in _called(path, name)]
-        found |= _without_held_out(config, read_evaluation(named))
-    return frozenset(found)
+    shipped = read_card(SHIPPED_TASKS, ShippedTasks)
+    if verifier is None or _without(verifier, shipped.verifiers) == NUMBERS.sub("", verifier):
+        return frozenset()
+    return frozenset(task for task in tasks if task_hash(task) in shipped.tasks)
 
 
-def _called(path: Path, name: str) -> list[Path]:
-    """What is evaluated under that name: the path itself, or files in it."""
-    return [path] if path.name == name else sorted(path.rglob(name)) if path.is_dir() else []
+def untold(verifier: str | None, spec: str | None, trained_on: Sequence[Path]) -> tuple[str, ...]:
+    """What was fitted on tasks that nobody named: checkpoints in `spec`, calibrators in the name of recorded verdicts.
+
+    `spec` is None for a file of verdicts; a calibrator that judges is refused on its own tasks instead. `trained_on`
+    holds what the user named.
+    """
+    given = {path.absolute() for path in trained_on}
+    folders = [Path(folder) for folder in model_folders(spec)] if spec else []
+    own = [str(folder) for folder in folders if SHIPPED not in folder.parents and folder.absolute() not in given]
+    known = [*read_card(SHIPPED_TASKS, ShippedTasks).verifiers]
+    known += [calibrated.read(path).name for path in trained_on if (path / calibrated.FILE).is_file()]
+    recorded = spec is None or "recorded:" in spec
+    if verifier and recorded and _CALIBRATED.search(_without(verifier, known)):
+        own.append(f"the calibrator of {verifier}")
+    return tuple(own)
+
+
+def _without(verifier: str, names: Collection[str]) -> str:
+    """A verifier's name without the parts called so, the longest first, in whatever numbers their weights are."""
+    rest = NUMBERS.sub("", verifier)
+    for name in sorted(names, key=len, reverse=True):
+        rest = re.sub(rf"(?<![\w.-]){re.escape(NUMBERS.sub('', name))}(?![\w.])", "", rest)
+    return rest
 
 
 def _tasks(path: Path) -> frozenset[str]:

@@ -85,12 +85,15 @@ def attack(
 ) -> Attacked:
     """Rewrite every attempt by each family, and by the best of `best_of` rewritings, and score what comes of it.
 
-    `families` are those to try, all unless given; 0 for `best_of` leaves the search out. `written` is given every
-    rewritten attempt with its outcome: each family's, and the search's best. Attempts without a log, without an outcome
-    and without a verdict are left out and counted; those without a verdict are told to `unscored`. Raises SweRmError
-    where nothing is left, and for an unknown family.
+    `families` are those to try, all unless given; the search has each of them, and 0 for `best_of` leaves it out.
+    `written` is given every rewritten attempt with its outcome: each family's, and the search's best. Attempts without
+    a log, without an outcome and without a verdict are left out and counted; those without a verdict are told to
+    `unscored`. Raises SweRmError where nothing is left, for an unknown family, and for a search smaller than their
+    number.
     """
     names = _names(families)
+    if 0 < best_of < len(names):
+        raise SweRmError(f"the search tries each of {len(names)} families alone first: --best-of takes 0, or that many")
     usable, left_out = _usable(labelled)
     kept: list[Labelled] = []
     rows: list[_Row] = []
@@ -169,7 +172,7 @@ def _attacked(
     if failures:
         unscored(failures[0])
         return None
-    row = _row(item.trajectory, made, verdicts, names, best_of)
+    row = _row(item.trajectory, made, verdicts, names)
     if written:
         for label in dict.fromkeys([*names, *([row.best] if best_of else [])]):
             provenance = f"{item.provenance}; log rewritten, patch as it was"
@@ -194,16 +197,14 @@ def _row(
     made: Mapping[str, Trajectory],
     verdicts: Mapping[str, Verdict],
     names: Sequence[str],
-    best_of: int,
 ) -> _Row:
     scores = {label: verdicts[one.attempt_id].score for label, one in made.items()}
-    searched = list(scores)[:best_of] or list(scores)
-    best = max(searched, key=lambda label: scores[label])
+    best = max(scores, key=lambda label: scores[label])
     return _Row(
         before=verdicts[trajectory.attempt_id].score,
         after={name: scores[name] for name in names},
         highest=scores[best],
-        lowest=min(scores[label] for label in searched),
+        lowest=min(scores.values()),
         best=best,
     )
 

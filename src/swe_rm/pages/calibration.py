@@ -33,7 +33,7 @@ def _reliability(found: Calibrating) -> str:
     headings = [f"{what} {side}" for side in series for what in ("resolved", "unresolved", "mean score")]
     return figure(
         "Reliability before and after",
-        reliability_picture(list(series.values()), about),
+        reliability_picture(list(series.values()), about, found.after.bins),
         about="Numbers above the frame: attempts in the bin, after. On the dotted line a score means what it says.",
         legend=legend({"after": "verifier", "before": "raw", "perfectly calibrated": "chance"}),
         numbers=html_table("Attempts in ten bins of equal width", ["score", *headings], rows),

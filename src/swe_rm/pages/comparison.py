@@ -4,6 +4,7 @@ from pathlib import Path
 
 from swe_rm.compare import Comparison, Contest
 from swe_rm.comparison_report import (
+    CONTROLS,
     HEADINGS_4,
     TITLE_4,
     figures_of,
@@ -14,7 +15,7 @@ from swe_rm.comparison_report import (
     words,
 )
 from swe_rm.evaluate import bins_of
-from swe_rm.page import decimals, figure, html_table, page, safe
+from swe_rm.page import UNDEFINED, decimals, figure, html_table, page, safe
 from swe_rm.pages.bins import reliability_picture
 from swe_rm.pages.cited import cited, spanned
 from swe_rm.pages.curves import AMONG, GROUPS, Line, over_k, roc_picture
@@ -30,6 +31,7 @@ def write_comparison(found: Comparison, path: str | Path) -> None:
     names = ", ".join(figures_of(found))
     title = f"{names} on {found.n_attempts} common attempts at {found.n_tasks} tasks" if found.rows else names
     headings = {
+        "standings": ("What must be known first", _standings(found)),
         "contests": ("Who is better", _contests(found)),
         "plots": ("Plots", _plots(found)),
         "figures": ("Figures", _figures(found)),
@@ -45,6 +47,18 @@ def write_comparison(found: Comparison, path: str | Path) -> None:
     nav = f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
     whole = page(title, [head, f'<main id="main">{nav}{body}</main>'])
     Path(path).write_text(whole, encoding="utf-8")
+
+
+def _standings(found: Comparison) -> str:
+    """Each verifier's headline, and how its attempts without a verdict count."""
+    return "".join(
+        f'<p class="{_CLASSES[one.beats_chance]}"><b>{safe(one.verifier)}</b>: {safe(one.headline)}<br>'
+        f"<small>{safe(one.counting)}.</small></p>"
+        for one in found.standings
+    )
+
+
+_CLASSES = {True: "verdict good", False: "verdict bad", None: "verdict"}
 
 
 def _contests(found: Comparison) -> str:
@@ -143,10 +157,18 @@ def _figures(found: Comparison) -> str:
             place = ("figures", name) if name in intervals else ("apart", name)
             bounds = intervals.get(name, {}).get(key)
             told = f"<br><small>{spanned(bounds, *place, 'intervals', key)}</small>" if bounds else ""
-            cells.append(cited(value_of(figures, key), *place, *key.split(".")) + told)
-        rows.append([f"<b>{key}</b>", *cells])
-    caption = "Figures with 95% intervals, on the common attempts where they are paired"
-    return html_table(caption, ["figure", *map(safe, figures_of(found))], rows)
+            cells.append(_cell(figures, key, *place) + told)
+        beside = (_cell(one.to_json(), key, "controls", name) for name, one in found.controls.items())
+        rows.append([f"<b>{key}</b>", *cells, *beside])
+    caption = "Figures with 95% intervals, on the common attempts where they are paired; beside them the controls"
+    headings = ["figure", *map(safe, figures_of(found)), *(CONTROLS[name] for name in found.controls)]
+    return html_table(caption, headings, rows)
+
+
+def _cell(figures: dict[str, object], key: str, *place: str) -> str:
+    """A figure; a plain dash where its document has no such key."""
+    keys = key.split(".")
+    return cited(value_of(figures, key), *place, *keys) if keys[0] in figures else UNDEFINED
 
 
 def _table_4(found: Comparison) -> str:

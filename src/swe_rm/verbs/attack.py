@@ -17,7 +17,10 @@ def attack(
     verifier: VerifierName = "default",
     threshold: Annotated[float, typer.Option(min=0, max=1, metavar="P", help="Above it an attempt is accepted.")] = 0.5,
     best_of: Annotated[
-        int, typer.Option(min=0, metavar="N", help="Rewritings the search tries of each attempt; 0 for no search.")
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Rewritings the search tries of each attempt, each family first; 0: none."
+        ),
     ] = 64,
     family: Annotated[list[str], typer.Option(metavar="NAME", help="Only this way of rewriting; repeatable.")] = [],  # noqa: B006
     sample: Annotated[

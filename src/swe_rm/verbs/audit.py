@@ -8,6 +8,7 @@ import typer
 
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.verbs.files import check_document, check_new, check_page, write_json
+from swe_rm.verbs.judging import load
 from swe_rm.verbs.options import JsonFile
 from swe_rm.verbs.telling import console_for, exit_code, say, say_all
 
@@ -32,7 +33,7 @@ def audit(
     within: Annotated[int, typer.Option(min=2, metavar="N", help="Outcomes a fall is to be found in.")] = 200,
     false_alarms: Annotated[float, typer.Option(metavar="P", help="Chance of one in so many outcomes.")] = 0.05,
     drop: Annotated[
-        float, typer.Option(metavar="D", help="The fall of the AUC whose chance to be found is told.")
+        float, typer.Option(metavar="D", help="The fall of the AUC whose chance to be found is told: up to 0.5.")
     ] = 0.1,
     refit: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Fit a calibrator to the outcomes, for calibrated:DIR.")
@@ -58,6 +59,7 @@ def audit(
     check_page(html)
     if refit:
         check_new(refit)
+    judge = load(verifier, None) if verifier else None
     name, before = _reference(reference) if reference else (None, None)
     watched = Audit(before, verifier=name, warm_up=warm_up, within=within, false_alarms=false_alarms, drop=drop)
     refused: list[str] = []
@@ -71,8 +73,8 @@ def audit(
     if html:
         write_audit(found, html)
     print_audit(found, console_for(json))
-    if refit and verifier:
-        _refit(watched, verifier, method, refit)
+    if refit and verifier and judge:
+        _refit(watched, verifier, judge.name, method, refit)
     return exit_code(found.n_verdicts, say_all(refused))
 
 
@@ -80,8 +82,8 @@ def _reference(file: Path) -> "tuple[str, Reference]":
     """The verifier that an evaluation is of, and its attempts as a reference."""
     import numpy as np
 
-    from swe_rm.compare import read_evaluation
     from swe_rm.drift import Reference
+    from swe_rm.entries import read_evaluation
 
     found = read_evaluation(file)
     if found.measured is None:
@@ -149,19 +151,27 @@ def _name(attempt_id: str | None, key: tuple[str, str, str] | None, by_key: bool
 
 
 def _refit(
-    watched: "Audit", verifier: str, method: Literal["temperature", "platt", "beta", "isotonic"], out: Path
+    watched: "Audit",
+    verifier: str,
+    loaded: str,
+    method: Literal["temperature", "platt", "beta", "isotonic"],
+    out: Path,
 ) -> None:
-    """Fit and store a calibrator on the outcomes known; of a calibrated verifier the map is replaced."""
+    """Fit and store a calibrator on the outcomes known; of a calibrated verifier the map is replaced.
+
+    `loaded` is the name of what `verifier` loads: a map for another than the audited one could not be applied.
+    """
     import numpy as np
 
+    from swe_rm.verdict import NUMBERS
     from swe_rm.verifiers import absolute_spec, calibrated
 
     kind, _, argument = verifier.partition(":")
     folder = Path(argument if kind == "calibrated" else verifier)
     known, spec, name = watched.known(), absolute_spec(verifier), str(watched.verifier)
     old = calibrated.read(folder) if kind == "calibrated" or (folder / calibrated.FILE).is_file() else None
-    if old and old.name != name:
-        raise SweRmError(f"{folder}: is {old.name}, and {name} is audited")
+    if NUMBERS.sub("", loaded) != NUMBERS.sub("", name):
+        raise SweRmError(f"--verifier {verifier}: is {loaded}, and {name} is audited")
     fit = calibrated.fitted(
         old.verifier if old else spec,
         old.verifier_name if old else name,

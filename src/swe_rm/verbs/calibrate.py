@@ -9,7 +9,7 @@ from swe_rm.verbs.files import check_document, check_new, check_page, write_json
 from swe_rm.verbs.judging import load, not_fitted_on, recorded_verdicts, verdicts_of
 from swe_rm.verbs.options import JsonFile, Labels, OutFolder, Paths, VerifierName
 from swe_rm.verbs.reading import read_attempts
-from swe_rm.verbs.telling import complain, console_for, exit_code
+from swe_rm.verbs.telling import complain, console_for, exit_code, say
 
 if TYPE_CHECKING:
     from swe_rm.calibrate import Method
@@ -60,9 +60,13 @@ def calibrate(
 
 
 def _new_policies(method: "Method", found: "Examples") -> "tuple[NewPolicy, ...]":
-    """Each policy taken for new, with labels of it."""
-    from swe_rm.labels_needed import labels_needed
+    """Each policy taken for new, with labels of it; a line on stderr says why there is none."""
+    from swe_rm.labels_needed import NoPolicy, labels_needed
     from swe_rm.terminal import Progress
 
-    with Progress("taking each policy for new"):
-        return labels_needed(method, found.scores, found.resolved, found.tasks, found.groups)
+    try:
+        with Progress("taking each policy for new"):
+            return labels_needed(method, found.scores, found.resolved, found.tasks, found.groups)
+    except NoPolicy as error:
+        say(str(error))
+        return ()

@@ -1,4 +1,4 @@
-"""`swe-rm compare`: several verifiers on the attempts they all judged."""
+"""`swe-rm compare`: several verifiers on the attempts that count for all."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -23,15 +23,18 @@ def compare(
     policy: Annotated[
         Literal["exact", "family"], typer.Option(help="As for evaluate; for files of verdicts.")
     ] = "exact",
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks that the intervals rest on.")] = 10_000,
+    unscored: Annotated[
+        Literal["drop", "lowest", "mean"], typer.Option(help="As for evaluate; for files of verdicts.")
+    ] = "drop",
+    resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks for the intervals, which need 40.")] = 10_000,
     labels: Labels = [],  # noqa: B006  # typer copies it
     json: JsonFile = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw them together on a page there.")] = None,
 ) -> int:
-    """Compare verifiers on the attempts they all judged, with intervals on their differences."""
+    """Compare verifiers on the attempts that count for all, with intervals on their differences."""
     from swe_rm.compare import compare as contest
-    from swe_rm.compare import entry_of, read_evaluation
     from swe_rm.comparison_report import print_comparison
+    from swe_rm.entries import entry_of, is_evaluation, read_evaluation
     from swe_rm.pages.comparison import write_comparison
     from swe_rm.terminal import Progress
 
@@ -43,8 +46,8 @@ def compare(
         refused = complain(pile)
     entries = []
     for file in files:
-        if attempts and ".jsonl" in file.suffixes:
-            entries.append(entry_of(with_recorded(gathered, file), policy))
+        if attempts and not is_evaluation(file):
+            entries.append(entry_of(with_recorded(gathered, file), policy, unscored))
         else:
             entries.append(read_evaluation(file))
     with Progress("comparing"):

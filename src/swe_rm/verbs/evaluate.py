@@ -45,7 +45,7 @@ def evaluate(
             metavar="PATH", help="What it was trained on: checkpoint, calibrator, mix, attempts, ids in a .txt."
         ),
     ] = [],  # noqa: B006
-    resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks that the intervals rest on.")] = 10_000,
+    resamples: Annotated[int, typer.Option(min=1, help="Draws of tasks for the intervals, which need 40.")] = 10_000,
     dtype: DType = None,
     device_map: DeviceMap = None,
     experts: Experts = None,
@@ -64,6 +64,7 @@ def evaluate(
     from swe_rm.report import document, print_report
     from swe_rm.sources import Pile
     from swe_rm.terminal import Progress
+    from swe_rm.trained_on import shipped_tasks, trained_tasks, untold
 
     if verifier and verdicts:
         raise SweRmError("--verifier and --verdicts exclude each other")
@@ -71,7 +72,7 @@ def evaluate(
         raise SweRmError("--progress takes --html and a verifier: recorded verdicts are of whole attempts")
     check_page(html)
     check_document(json)
-    seen = _seen(trained_on, None if verdicts else verifier or "default", paths)
+    seen = trained_tasks(trained_on)
     failed, judge = 0, None
     if verdicts:
         pile, gathered = gather(paths, labels)
@@ -82,7 +83,9 @@ def evaluate(
         pile, scored, judge, failed = judged(paths, labels, verifier or "default", models)
     with Progress("measuring"):
         found = measure(
-            scored, policy=policy, k_max=k_max, unscored=unscored, price_per_hour=price_per_hour, trained_on=seen,
+            scored, policy=policy, k_max=k_max, unscored=unscored, price_per_hour=price_per_hour,
+            trained_on=seen | shipped_tasks(scored.verifier, set(scored.tasks)),
+            untold=untold(scored.verifier, None if verdicts else verifier or "default", trained_on),
             resamples=resamples,
         )  # fmt: skip
     write_json(json, document(found))
@@ -141,10 +144,3 @@ def _curve(trajectory: "Trajectory", judge: "Verifier", followed: Collection[str
 
 POINTS = 40
 """Turns of a curve that are scored, at most."""
-
-
-def _seen(trained_on: Sequence[Path], verifier: str | None, paths: Sequence[Path]) -> frozenset[str]:
-    """Tasks the verifier is known to have been trained on; None is a file of verdicts, which has no card."""
-    from swe_rm.trained_on import told_by_card, trained_tasks
-
-    return trained_tasks(trained_on) | (frozenset() if verifier is None else told_by_card(verifier, paths))

@@ -14,6 +14,7 @@ from swe_rm.verbs.reading import read_attempts
 from swe_rm.verbs.telling import complain, console_for, exit_code, say
 
 if TYPE_CHECKING:
+    from swe_rm.abstention import Threshold
     from swe_rm.selection import Executed, Group, Rule, Selection
     from swe_rm.trajectory import Labelled
     from swe_rm.verdict import Verdict, Verifier
@@ -64,12 +65,15 @@ def rank(
     verdicts, failed = verdicts_of(attempts, judge)
     by_id = {item.trajectory.attempt_id: item for item in attempts if item.trajectory.attempt_id in verdicts}
     groups, rules = _choices(by_id, verdicts, rule or (["all"] if tests else ["score"]), executed)
+    abstention = None
     if max_wrong is not None and groups:
-        min_confidence = _threshold(others, judge, groups, rules[0].name, executed, max_wrong, assurance)
+        abstention = _threshold(others, judge, groups, rules[0].name, executed, max_wrong, assurance)
+        min_confidence = abstention.threshold
     rankings = [rules[0].ranking(group) for group in groups]
     reasons = terminal.reasons([terminal.shown(r, top) for r in rankings], by_id, judge, verdicts) if why else {}
     selection = _selection(groups, rules, by_id, rule or tests)
     document = terminal.ranking_json(rankings, min_confidence, top)
+    document |= {"abstention": abstention.to_json()} if abstention else {}
     write_json(json, document | ({"selection": selection.to_json()} if selection else {}))
     console = console_for(json)
     by = "" if not rule else f", rule {rules[0].name}"
@@ -125,7 +129,7 @@ def _threshold(
     executed: "Mapping[str, Executed]",
     max_wrong: float,
     assurance: float,
-) -> float:
+) -> "Threshold":
     """The threshold that known attempts at other tasks vouch for; it is told on stderr."""
     from swe_rm.abstention import choose_threshold, known_picks
 
@@ -137,4 +141,4 @@ def _threshold(
     picks = known_picks(known, first, {id_: item.outcome for id_, item in by_id.items()})
     found = choose_threshold(picks, max_wrong, assurance)
     say(str(found))
-    return found.threshold
+    return found

@@ -47,7 +47,8 @@ def exit_code(done: int, refused: int) -> int:
 
 
 def console_for(json: Path | None) -> Any:
-    """Where tables go: not among the JSON when that goes to stdout."""
+    """Where tables go: not among the JSON when that goes to stdout. It takes no text for markup or an emoji's code:
+    names come from files."""
     from rich.console import Console
 
-    return Console(stderr=json == STDOUT)
+    return Console(stderr=json == STDOUT, markup=False, emoji=False)

@@ -37,7 +37,7 @@ class Row(NamedTuple):
 def read_verdicts(path: str | Path) -> list[Row]:
     """The verdicts in a JSON Lines file (`.gz` and `.zst` too): `score` and a key are required, other fields optional.
 
-    Rows that name no verifier take the one the others name, or `recorded@<start of the content's sha256>`. Raises
+    Rows that name no verifier take the one the others name, or `recorded@<hash of the rows, in any order>`. Raises
     RecordError for a file that cannot be read, a line that is no verdict, and a file by two verifiers.
     """
     return list(verdict_rows(path))
@@ -120,7 +120,7 @@ class Recorded:
 
     @property
     def name(self) -> str:
-        """The verifier that the rows name, else recorded@<start of the content's sha256>."""
+        """The verifier that the rows name, else recorded@<hash of the rows, in any order>."""
         return self._rows[0].verdict.verifier
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
@@ -156,11 +156,13 @@ def _document(file: str, line: int, text: bytes) -> dict[str, Any]:
 def _author(file: str, path: Path) -> str:
     """The one verifier the rows name; else a name made of the content."""
     authors: set[str] = set()
-    digest = hashlib.sha256()
+    total = 0  # of the lines' digests: the same whatever order the rows stand in
     for number, line in lines(File(path)):
-        digest.update(line + b"\n")
+        if not line.strip():
+            continue
+        total += int.from_bytes(hashlib.sha256(line).digest()[:4])
         try:
-            document = _document(file, number, line) if line.strip() else {}
+            document = _document(file, number, line)
         except RecordError:
             continue  # told where it stands when the rows are read
         if document.get("verifier"):
@@ -169,7 +171,7 @@ def _author(file: str, path: Path) -> str:
         raise RecordError(
             file, "", f"holds verdicts of {len(authors)} verifiers ({', '.join(sorted(authors)[:3])}): give one a file"
         )
-    return authors.pop() if authors else f"recorded@{digest.hexdigest()[:8]}"
+    return authors.pop() if authors else f"recorded@{total % (1 << 32):08x}"
 
 
 def _row(file: str, line: int, document: Mapping[str, Any], verifier: str) -> Row:

@@ -1,0 +1,42 @@
+"""List what the shipped verifiers were trained on, as hashes: `trained_tasks.json`, which `swe-rm evaluate` looks into.
+
+    python scripts/list_trained_tasks.py TRAIN --out src/swe_rm/shipped
+
+TRAIN are the files that scripts/ship_verifier.py had as `--train`; run this after it.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from swe_rm.mix.evaluation_list import read_evaluation
+from swe_rm.trained_on import SHIPPED_TASKS, task_hash
+from swe_rm.verifiers import Shipped, ShippedFile, load_verifier
+
+
+def names(out: Path) -> list[str]:
+    """name@version of every shipped verifier and of its parts."""
+    parts = sorted({member.folder for shipped in _shipped(out) for member in shipped.members})
+    return sorted({load_verifier(spec).name for spec in [*ShippedFile.model_fields, *(str(out / p) for p in parts)]})
+
+
+def _shipped(out: Path) -> list[Shipped]:
+    file = ShippedFile.model_validate_json((out / "verifiers.json").read_bytes())
+    return [file.default, file.model, file.features]
+
+
+def main() -> None:
+    """Write the file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("train", type=Path, nargs="+")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    tasks = sorted(map(task_hash, read_evaluation(arguments.train)))
+    document = {"verifiers": names(arguments.out), "tasks": tasks}
+    file = arguments.out / SHIPPED_TASKS.name
+    file.write_text(json.dumps(document, indent=0) + "\n", encoding="utf-8")
+    print(f"{file}: {len(tasks)} tasks")
+
+
+if __name__ == "__main__":
+    main()
