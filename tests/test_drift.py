@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from swe_rm.drift import KS_ERROR, PSI_MOVED, Inputs, Reference, Watch
+from swe_rm.drift import KS_ERROR, MARKS, PSI_MOVED, Inputs, Reference, Watch
 from swe_rm.errors import SweRmError
 from swe_rm.metrics import Flags, Floats, auc_score
 
@@ -149,6 +149,7 @@ def psi(reference: list[float], found: list[float]) -> float:
 
 
 @settings(max_examples=30)
+@example(seed=3097, decimals=2)  # a score that is so rare that no mark falls on it
 @given(seed=st.integers(0, 10_000), decimals=st.integers(1, 3))
 def test_a_block_is_compared_as_spelled_out(seed: int, decimals: int) -> None:
     rng = random.Random(seed)
@@ -162,12 +163,10 @@ def test_a_block_is_compared_as_spelled_out(seed: int, decimals: int) -> None:
     assert (block.until, block.n) == (100, 100)
     assert block.mean_score == pytest.approx(sum(scores) / 100)
     assert block.psi == pytest.approx(psi(known, scores))
-    whole = max(
-        abs(sum(s <= mark for s in scores) / 100 - sum(s <= mark for s in known) / len(known)) for mark in known
-    )
-    assert block.ks <= whole + 1e-12
-    if len(set(known)) <= 101:
-        assert block.ks == pytest.approx(whole)
+    ordered = sorted(known)
+    marks = {ordered[part * (len(known) - 1) // MARKS] for part in range(1, MARKS + 1)}
+    apart = [abs(sum(s <= mark for s in scores) / 100 - sum(s <= mark for s in known) / len(known)) for mark in marks]
+    assert block.ks == pytest.approx(max(apart))
     assert inputs.end() is None
 
 
