@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from swe_rm import fitting
-from swe_rm.errors import CheckpointError, MissingExtraError
+from swe_rm import fitting, weights
+from swe_rm.errors import CheckpointError
 from swe_rm.verifiers.foreign.file import Label
 from swe_rm.verifiers.remote.asking import EngineAnswerError
 from swe_rm.verifiers.remote.question import Answer, Question, of_logprobs, probability, total
@@ -65,7 +65,7 @@ def load_weights(folder: Path, head: Head, options: dict[str, Any]) -> Any:
     fp32 on CPU and bf16 elsewhere unless dtype says otherwise. Raises CheckpointError for a folder that is missing,
     cut short or of another architecture, and for weights that are not exactly those that config.json describes.
     """
-    torch, transformers = _libraries()
+    torch, transformers = weights.libraries()
     from safetensors import SafetensorError
 
     _check(folder)
@@ -129,14 +129,3 @@ def _logits(network: Any, question: Question, **options: Any) -> Any:
     if not bool(torch.isfinite(found).all()):
         raise EngineAnswerError("the model answered with NaN or infinite logits")
     return found
-
-
-def _libraries() -> tuple[Any, Any]:
-    try:
-        import torch
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError(error.name or "torch", "model") from None
-    logging: Any = transformers.utils.logging
-    logging.disable_progress_bar()
-    return torch, transformers
