@@ -20,6 +20,13 @@ train.train(train.TrainConfig.load(Path(sys.argv[1])), lambda line: None)
 """
 """Code that trains what a file says; see `write`."""
 
+LEAVES_NOTHING = """
+import gc
+from torch.nn.parallel import DistributedDataParallel
+assert not [one for one in gc.get_objects() if type(one) is DistributedDataParallel]
+"""
+"""What may follow it: nothing holds the threads of a group on."""
+
 
 def config(data: Path, out: Path, **changes: object) -> TrainConfig:
     """Seconds of training on a folder of attempts."""

@@ -1,5 +1,6 @@
 """A training run from its config to a checkpoint: read, render, optimise (on transformers' Trainer), save."""
 
+import gc
 import hashlib
 import importlib.util
 import json
@@ -127,6 +128,8 @@ def fit(
     keeps_best = watch is not None and watch.keeps_best
     weights = {} if keeps_best else made.work.trained()
     parallel.part(made.accelerator)
+    del made, run
+    gc.collect()  # what still holds the group's threads: one that wants Python while it ends aborts the process
     if not parallel.is_main():
         return config.out
     about = {"examples": len(examples), "tokens": sum(step.tokens for step in steps), "digest": digest}
