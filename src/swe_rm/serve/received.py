@@ -59,7 +59,7 @@ def read_files(files: Sequence[tuple[str, bytes]], settings: Settings) -> Receiv
     if not found:
         raise RequestError("unreadable", f"nothing to judge: {'; '.join(map(str, pile.refusals[:3]))}")
     for one in found:
-        _check_tokens(one.trajectory, settings)
+        check_tokens(one.trajectory, settings)
     return Received(found, tuple(pile.refusals), tuple(pile.notes))
 
 
@@ -82,7 +82,7 @@ def read_messages(messages: Sequence[Any], name: str, settings: Settings, **besi
     found = checked(record, lambda row: attempt_of(row, chat.COLUMNS, Counter()))
     if isinstance(found, Refusal):
         raise RequestError("unreadable", f"{name}: {found.reason}")
-    _check_tokens(found.trajectory, settings)
+    check_tokens(found.trajectory, settings)
     return Attempt(found.trajectory)
 
 
@@ -93,7 +93,7 @@ def read_text(text: str, name: str, settings: Settings, prompt: str = "", instan
         trajectory = attempt_of_text(text, name, prompt, instance_id)
     except ValueError as error:
         raise RequestError("unreadable", f"{name}: {error}") from None
-    _check_tokens(trajectory, settings)
+    check_tokens(trajectory, settings)
     return Attempt(trajectory, text_only=True)
 
 
@@ -192,7 +192,8 @@ def _sizes(content: bytes) -> Iterator[int]:
         yield from map(len, streams.chunks(streams.received(UNNAMED, content)))
 
 
-def _check_tokens(trajectory: Trajectory, settings: Settings) -> None:
+def check_tokens(trajectory: Trajectory, settings: Settings) -> None:
+    """Raises RequestError for an attempt that is longer than what is taken."""
     _check_length(pace.characters(trajectory), " / ".join(trajectory.key), settings)
 
 

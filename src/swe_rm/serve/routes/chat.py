@@ -1,4 +1,4 @@
-"""A chat model that answers with one number: what SWE-agent's retry loop asks a reviewer for."""
+"""A chat model that answers with one number: what SWE-agent's retry loop asks of a reviewer and of a chooser."""
 
 import time
 from typing import Annotated, Any
@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from swe_rm.serve import choosing
 from swe_rm.serve.asking import bare_answer, body_as, engine_of, json_body, read, verdicts
 from swe_rm.serve.failures import RequestError
 from swe_rm.serve.received import Attempt, read_messages, read_text
@@ -59,33 +60,46 @@ class Completion(BaseModel):
 
 @router.post("/v1/chat/completions", openapi_extra=json_body(ChatRequest), responses={200: {"model": Completion}})
 async def complete(request: Request) -> Response:
-    """P(resolved) as the whole text of the answer.
+    """P(resolved) as the whole text of the answer; asked as `swe-rm-choose`, the number of the best submission.
 
-    Messages with an assistant's among them are a log. Else what the user wrote is an attempt as text.
+    Messages with an assistant's among them are a log. Else what the user wrote is an attempt as text, or an issue and
+    numbered submissions.
     """
     body = await body_as(request, ChatRequest)
     if body.stream:
         raise RequestError("bad_request", "stream: one number is not streamed")
     settings = engine_of(request).settings
-    attempt = await read(request, lambda: _attempt(body.messages, settings))
-    (verdict,) = await verdicts(request, [attempt])
-    tokens, n = verdict.prompt_tokens or 0, body.n or 1
-    message = {"role": "assistant", "content": f"{verdict.score:.6f}"}
+    if body.model == choosing.CHOOSER:
+        attempts = await read(request, lambda: _submissions(body.messages, settings))
+    else:
+        attempts = {0: await read(request, lambda: _attempt(body.messages, settings))}
+    found = dict(zip(attempts, await verdicts(request, list(attempts.values())), strict=True))
+    best = max(found, key=lambda number: found[number].score)  # the first of equal ones
+    said = str(best) if body.model == choosing.CHOOSER else f"{found[best].score:.6f}"
+    tokens, n = sum(one.prompt_tokens or 0 for one in found.values()), body.n or 1
     value = {
         "id": f"chatcmpl-{request.state.request_id}",
         "object": "chat.completion",
         "created": int(time.time()),
-        "model": verdict.verifier,
-        "choices": [{"index": at, "message": message, "finish_reason": "stop"} for at in range(n)],
+        "model": found[best].verifier,
+        "choices": [_choice(at, said) for at in range(n)],
         "usage": {"prompt_tokens": tokens, "completion_tokens": n, "total_tokens": tokens + n},
     }
-    return bare_answer(value, verdict.verifier, text_only=attempt.text_only)
+    return bare_answer(value, found[best].verifier, text_only=attempts[best].text_only)
+
+
+def _choice(index: int, said: str) -> dict[str, Any]:
+    return {"index": index, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
 
 
 def _attempt(messages: list[dict[str, Any]], settings: Settings) -> Attempt:
     if any(message.get("role") == "assistant" for message in messages):
         return read_messages(messages, "messages", settings)
     return read_text("\n\n".join(_asked(messages)), "messages", settings)
+
+
+def _submissions(messages: list[dict[str, Any]], settings: Settings) -> dict[int, Attempt]:
+    return choosing.read_submissions("\n\n".join(_asked(messages)), "messages", settings)
 
 
 def _asked(messages: list[dict[str, Any]]) -> list[str]:
