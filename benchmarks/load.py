@@ -17,6 +17,9 @@ READY = 120.0
 """Seconds a server may take to load its verifier."""
 
 
+OURS = ("swe_rm", "serve", "--port", "0")
+
+
 class Server(NamedTuple):
     """A server that answers."""
 
@@ -46,14 +49,18 @@ class Server(NamedTuple):
 
 @contextmanager
 def served(
-    folder: Path, *flags: str, environment: Mapping[str, str] | None = None, limit: int | None = None
+    folder: Path,
+    *flags: str,
+    environment: Mapping[str, str] | None = None,
+    limit: int | None = None,
+    module: Sequence[str] = OURS,
 ) -> Iterator[Server]:
-    """`swe-rm serve` on a free port, killed at the end where it still runs.
+    """`swe-rm serve` (or another module) on a free port, killed at the end where it still runs.
 
     `limit` is the most bytes any of its files may have.
     """
     log = folder / f"server-{time.monotonic_ns()}.log"
-    command = [sys.executable, "-m", "swe_rm", "serve", "--port", "0", *flags]
+    command = [sys.executable, "-m", *module, *flags]
     if limit is not None:
         command = [sys.executable, "-c", _LIMITED.format(limit=limit), *command[3:]]
     given = {**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})}

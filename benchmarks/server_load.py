@@ -2,7 +2,7 @@
 
 load: 200 clients, 10,000 attempts of mixed length, a very small model, every verdict checked by id.
 throughput: the same with fewer attempts and a larger model, against the engine in this process.
-pools: candidates of one task, against a server that scores one request at a time.
+pools: candidates of one task, against servers that score one request at a time: the usual one, and ours told to.
 long: one attempt of 16k tokens among short ones that arrive with it, against first come, first served.
 overhead: what HTTP adds to a verifier that answers from a file.
 """
@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 from benchmarks import server_pools as pools
-from benchmarks.load import Reply, Wire, ask, drive, quantile, served, wires
+from benchmarks.load import OURS, Reply, Wire, ask, drive, quantile, served, wires
 from swe_rm.scoring import score, verdict_row
 from swe_rm.trajectory import Trajectory
 from swe_rm.verdict import Verdict
@@ -81,16 +81,19 @@ class Seen(NamedTuple):
     figures: dict[str, Any]
 
 
-def asked(folder: Path, sent: Sequence[Trajectory], clients: int, alone: Alone, *flags: str) -> Seen:
+def asked(
+    folder: Path, sent: Sequence[Trajectory], clients: int, alone: Alone, *flags: str, module: Sequence[str] = OURS
+) -> Seen:
     """What a server of its own answers, warmed up."""
-    with served(folder, "--verifier", str(folder / "model"), *flags) as server:
+    verifier = ("--verifier", str(folder / "model")) if module == OURS else (str(folder / "model"),)
+    with served(folder, *verifier, *flags, module=module) as server:
         asyncio.run(drive(server.port, pools.bodies(pools.attempts(64, 200, seed=99)), 16))
         memory, cpu, started = server.memory(), server.cpu(), time.perf_counter()
         replies = asyncio.run(drive(server.port, pools.bodies(sent), clients))
         found: dict[str, Any] = timed(replies, time.perf_counter() - started)
         found["cpu_ms"] = round(1e3 * (server.cpu() - cpu) / len(sent), 2)
         found["memory_mb"] = [round(memory), round(server.memory())]
-        if server.stop() != 0:
+        if server.stop() != 0 and module == OURS:
             raise RuntimeError("the server did not leave 0")
     return Seen(replies, {"wrong": wrong(replies, sent, alone.verdicts), **found})
 
@@ -115,21 +118,28 @@ def load(folder: Path, requests: int, clients: int, **shape: int) -> dict[str, A
     return {**sizes, **found, "in_process": own, **ratios}
 
 
-BATCHING: dict[str, tuple[str, ...]] = {"batches": (), "one_at_a_time": ("--batch-attempts", "1")}
 ORDERS: dict[str, tuple[str, ...]] = {"aged": (), "first_come": ("--ageing", "0")}
+USUAL = ("benchmarks.usual_server",)
 
 
 def in_pools(folder: Path, requests: int, clients: int) -> dict[str, Any]:
-    """Candidates of tasks, 32 each, with 45 % of their tokens in common."""
+    """Candidates of tasks, 32 each, with 45 % of their tokens in common.
+
+    Against two servers that judge one request at a time: the usual one, and ours told to.
+    """
     pools.checkpoint(folder / "model")
     sent = pools.attempts(requests, 430, tasks=requests // 32, common=0.45)
     alone = in_process(folder / "model", sent)
-    both = {name: asked(folder, sent, clients, alone, *flags).figures for name, flags in BATCHING.items()}
-    ratios = {
-        "ratio": round(both["batches"]["per_second"] / both["one_at_a_time"]["per_second"], 3),
-        "cpu_ratio": round(both["one_at_a_time"]["cpu_ms"] / both["batches"]["cpu_ms"], 3),
+    ours = asked(folder, sent, clients, alone).figures
+    peers = {
+        "usual": asked(folder, sent, clients, alone, module=USUAL).figures,
+        "ours_one_at_a_time": asked(folder, sent, clients, alone, "--batch-attempts", "1").figures,
     }
-    return {"requests": requests, "clients": clients, "in_process": alone.per_second, **both, **ratios}
+    found = {"requests": requests, "clients": clients, "in_process": alone.per_second, "ours": ours, **peers}
+    for name, peer in peers.items():
+        found[f"ratio_to_{name}"] = round(ours["per_second"] / peer["per_second"], 3)
+        found[f"cpu_ratio_to_{name}"] = round(peer["cpu_ms"] / ours["cpu_ms"], 3)
+    return found
 
 
 def long(folder: Path, requests: int, clients: int) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def connected(verifier: Verifier) -> Iterator[Callable[[str, str], Carry]]:
 def test_the_verdicts_are_those_of_the_verifier_behind_it() -> None:
     told = Told()
     with connected(told) as connect:
-        remote = load_url("http://localhost:8000", connect)
+        remote = load_url("http://localhost:8000", connect=connect)
         found = by_id(POOL, remote(POOL))
     wanted = by_id(POOL, Told()(POOL))
     assert remote.name == "told@1"
@@ -105,7 +105,7 @@ def test_a_bare_url_that_is_no_server_of_ours() -> None:
         return Reply(404, b"{}")
 
     with pytest.raises(VerifierError, match="no server that is known"):
-        load_url("http://localhost:1", lambda url, token: carry)
+        load_url("http://localhost:1", connect=lambda url, token: carry)
 
 
 def test_a_file_may_name_a_server_of_ours(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def load_verifier(
     if kind in URLS and argument.startswith("//"):
         from swe_rm.verifiers.foreign import load_url
 
-        return load_url(spec)
+        return load_url(spec, given.options)
     if argument and kind in _BUILT:
         return _BUILT[kind](argument, given)
     if spec.endswith(FILES):

@@ -24,11 +24,13 @@ LOOKING = Patience(tries=3, seconds=15, deadline=20, pause=0.2)
 """For finding out what is there, before anything is scored."""
 
 
-def load_url(url: str, connect: Connect = Http) -> Verifier:
+def load_url(url: str, options: Mapping[str, Any] | None = None, connect: Connect = Http) -> Verifier:
     """The verifier at a bare URL: a swe-rm server's, or a checkpoint of swe-rm whose folder this machine has too.
 
-    Raises EngineError where nobody answers, and VerifierError where what is there does not say what it reads.
+    Raises EngineError where nobody answers, and VerifierError where what is there does not say what it reads, or for
+    `options`, which are about weights in this process.
     """
+    _check_no_options(url, options)
     there = discovery.look(asker(url, discovery.TOKEN, LOOKING, connect))
     ask = asker(url, discovery.TOKEN, None, connect)
     if there.kind == "swe-rm":
@@ -49,6 +51,7 @@ def load_file(path: Path, options: Mapping[str, Any] | None = None, connect: Con
     file = read_file(path)
     if file.engine.kind == "transformers":
         return _here(path, file, dict(options or {}))
+    _check_no_options(path, options)
     ask = asker(file.engine.url, file.engine.key, file.engine.patience, connect, file.engine.extra)
     if file.engine.kind in ("judge", "decisions", "openai"):
         there = There("openai", file.engine.model)
@@ -63,6 +66,11 @@ def load_file(path: Path, options: Mapping[str, Any] | None = None, connect: Con
     if file.checkpoint:
         return _own(ask, there, file.engine, path.parent / file.checkpoint)
     return _theirs(path, file, ask, there)
+
+
+def _check_no_options(spec: object, options: Mapping[str, Any] | None) -> None:
+    if options:
+        raise VerifierError(f"{spec}: {min(options)} is for weights in this process; that verifier's are on a server")
 
 
 def _check_kind(path: Path, file: VerifierFile, there: There) -> None:
