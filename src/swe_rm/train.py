@@ -23,6 +23,7 @@ from swe_rm.training_data import TrainingExample, read_dev, read_labelled, read_
 from swe_rm.trajectory import Labelled
 from swe_rm.vocabulary import Vocabulary
 from swe_rm.watching import Watch
+from swe_rm.weights import digest as weights_digest
 
 
 def train(
@@ -215,34 +216,12 @@ def run_digest(config: TrainConfig, examples: Sequence[TrainingExample]) -> str:
     """Hex digest of a config, of the weights it starts from and of every example it is run on."""
     found = hashlib.sha256(config.digest().encode())
     if config.base is not None:
-        found.update(_weights_digest(config.base))
+        found.update(weights_digest(config.base))
     for example in examples:
         about = (len(example.token_ids), example.verdict_id, example.weight, example.task, example.policy)
         found.update(json.dumps(about).encode())
         found.update(np.asarray(example.token_ids, "<i4").tobytes())
     return found.hexdigest()[:16]
-
-
-def _weights_digest(folder: Path) -> bytes:
-    """Of a sample of each tensor: two bases may differ in routers alone, and 61 GB are not read twice for a name."""
-    from safetensors import safe_open
-
-    found = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, framework="pt") as content:
-            for name in sorted(content.keys()):
-                rows = content.get_slice(name)
-                shape = rows.get_shape()
-                found.update(f"{name} {shape}".encode())
-                found.update(_bytes(rows[shape[0] // 2 : shape[0] // 2 + 1] if shape else content.get_tensor(name)))
-    return found.digest()
-
-
-def _bytes(tensor: Any) -> bytes:
-    import torch
-
-    data: bytes = tensor.contiguous().view(torch.uint8).numpy().tobytes()
-    return data
 
 
 def _commit() -> str | None:

@@ -34,17 +34,17 @@ def _mark(id_: int, text: str) -> dict[str, Any]:
     return {"id": id_, "content": text, "special": True, **flags}
 
 
-def causal(folder: Path, kind: str = "Qwen2", **more: Any) -> Path:
+def causal(folder: Path, kind: str = "Qwen2", seed: int = 3, **more: Any) -> Path:
     """A random causal model beside a tokenizer."""
-    return _save(folder, kind, "ForCausalLM", **more)
+    return _save(folder, kind, "ForCausalLM", seed, **more)
 
 
 def critic(folder: Path, labels: int = 27) -> Path:
     """A random classifier of so many labels beside a tokenizer."""
-    return _save(folder, "Qwen3", "ForSequenceClassification", num_labels=labels, head_dim=16)
+    return _save(folder, "Qwen3", "ForSequenceClassification", 3, num_labels=labels, head_dim=16)
 
 
-def _save(folder: Path, kind: str, head: str, **more: Any) -> Path:
+def _save(folder: Path, kind: str, head: str, seed: int, **more: Any) -> Path:
     transformers = pytest.importorskip("transformers")
     import torch
 
@@ -55,7 +55,7 @@ def _save(folder: Path, kind: str, head: str, **more: Any) -> Path:
         **more,
     )  # fmt: skip
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
+        torch.manual_seed(seed)
         network = getattr(transformers, f"{kind}{head}")(config)
         for weight in network.parameters():
             torch.nn.init.normal_(weight, std=0.3)

@@ -17,6 +17,7 @@ from swe_rm.verifiers import absolute_spec, load_verifier
 from swe_rm.verifiers.foreign.file import read_file
 from swe_rm.verifiers.foreign.tokens import Tokens
 from swe_rm.verifiers.remote.stand_in import StandIn
+from tests.foreign.foreign_weights import causal
 from tests.foreign.verifier_files import CONFIGS, HERE, JUDGED, POOL, Folder, say
 
 
@@ -98,6 +99,31 @@ def test_another_word_in_a_template_is_another_verifier(folder: Folder) -> None:
     before = folder.load("swe-lego", HERE).name
     (folder.path / "judge-question.txt").write_text("Well?\n")
     assert folder.load("swe-lego", HERE).name != before
+
+
+def test_a_file_that_a_template_includes_counts_as_its_own_words(folder: Folder) -> None:
+    path = folder.file("swe-lego", HERE)
+    template = folder.path / yaml.safe_load(path.read_text())["messages"][-1]["file"]
+    (folder.path / "more.txt").write_text("Well?")
+    template.write_text(template.read_text() + "{% include 'more.txt' %}")
+    before = load_verifier(str(path)).name
+    (folder.path / "more.txt").write_text("Well then?")
+    assert load_verifier(str(path)).name != before
+    template.write_text("{% set name = 'more.txt' %}{% include name %}")
+    with pytest.raises(VerifierError, match="includes a file by a name that is no text in quotes"):
+        load_verifier(str(path))
+
+
+def test_another_model_is_another_verifier_and_another_address_is_not(folder: Folder, tmp_path: Path) -> None:
+    here = folder.load("swe-lego", HERE).name
+    assert folder.load("swe-lego", HERE).name == here
+    folder.weights = causal(Path(shutil.copytree(folder.weights, tmp_path / "others")), seed=2)
+    assert folder.load("swe-lego", HERE).name != here
+    at = {"kind": "openai", "model": "one", "url": "http://127.0.0.1:1"}
+    there = folder.load("judge", at).name
+    assert folder.load("judge", {**at, "url": "http://127.0.0.1:2", "at_once": 3}).name == there
+    for change in ({"model": "two"}, {"temperature": 0.5}, {"max_tokens": 9}, {"extra": {"top_p": 0.5}}):
+        assert folder.load("judge", {**at, **change}).name != there, change
 
 
 @pytest.mark.parametrize(

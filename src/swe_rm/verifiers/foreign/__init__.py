@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from swe_rm import weights
 from swe_rm.errors import VerifierError
 from swe_rm.verdict import Verifier
 from swe_rm.verifiers.foreign import in_process
@@ -122,7 +123,7 @@ _BY_IDS: dict[str, Callable[[Asker, There, Where, Ids, Ids], Engine]] = {
 def _theirs(path: Path, file: VerifierFile, ask: Asker, there: There) -> Verifier:
     """Somebody else's verifier on a server."""
     answer, tokens = _answer(file), _tokens(path, file)
-    layout = Layout(path, file, tokens)
+    layout = Layout(path, file, tokens, [*_set(file), there.model])
     written = file.engine.max_tokens if file.engine.kind == "judge" or answer.after else 1
     limit = None if there.limit is None else there.limit - written
     if file.pairs:
@@ -162,13 +163,19 @@ def _here(path: Path, file: VerifierFile, options: dict[str, Any]) -> Verifier:
     if odd:
         raise VerifierError(f"{path}: {odd[0]} is for checkpoints of swe-rm's own")
     folder = path.parent / str(file.weights)
-    layout = Layout(path, file, tokens)
     head: in_process.Head = "AutoModelForCausalLM" if answer.label is None else "AutoModelForSequenceClassification"
     network = in_process.load_weights(folder, head, options)
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    layout = Layout(path, file, tokens, [*_set(file), config, weights.digest(folder).hex()])
     reader = Foreign(file, layout, tokens, suffix=in_process.numbers_of(network))
     if answer.label is not None:
         return Remote(reader, in_process.Classifier(network, answer.label), at_once=1)
     return Remote(reader, in_process.Causal(network, *_ids(path, file, answer, reader, tokens)), at_once=1)
+
+
+def _set(file: VerifierFile) -> list[str]:
+    """What is set of the engine, without where it is and how long it is waited for."""
+    return [file.engine.model_dump_json(exclude={"url", "model", "key", "at_once", "patience"})]
 
 
 def _ids(path: Path, file: VerifierFile, answer: AnswerAt, reader: Foreign, tokens: Tokens | None) -> tuple[Ids, Ids]:

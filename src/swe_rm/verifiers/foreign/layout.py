@@ -29,6 +29,32 @@ def read_template(path: Path, of: str, bring: Mapping[str, str]) -> Template:
         raise VerifierError(f"{path}: {' '.join(str(error).split())}") from None
 
 
+def sources(path: Path) -> list[str]:
+    """The text of a template and of all that it includes, each once, in the order of their names.
+
+    Raises VerifierError where a name is worked out when the template is filled: nobody knows then what is read.
+    """
+    import jinja2
+    import jinja2.meta
+
+    environment = sandbox(jinja2.FileSystemLoader(path.parent))
+    found: dict[str, str] = {}
+    left = [path.name]
+    while left:
+        name = left.pop()
+        try:
+            found[name] = environment.loader.get_source(environment, name)[0]
+            named = set(jinja2.meta.find_referenced_templates(environment.parse(found[name])))
+        except jinja2.TemplateNotFound:
+            continue  # a branch that may never be filled; whoever fills it is told
+        except jinja2.TemplateSyntaxError as error:
+            raise VerifierError(f"{path.parent / name}: {' '.join(str(error).split())}") from None
+        if None in named:
+            raise VerifierError(f"{path.parent / name}: includes a file by a name that is no text in quotes")
+        left += [one for one in named if one is not None and one not in found]
+    return [found[name] for name in sorted(found)]
+
+
 def chat_template(source: str, where: str) -> Template:
     """A tokenizer's chat template. Raises VerifierError for what is none."""
     import jinja2

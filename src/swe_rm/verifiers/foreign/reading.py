@@ -9,7 +9,7 @@ from swe_rm.trajectory import Origin, Task, Trajectory
 from swe_rm.verifiers.foreign.cutting import fit
 from swe_rm.verifiers.foreign.entries import Text, defuser, text_of
 from swe_rm.verifiers.foreign.file import Length, Part, VerifierFile
-from swe_rm.verifiers.foreign.layout import Template, check_brought, read_template
+from swe_rm.verifiers.foreign.layout import Template, check_brought, read_template, sources
 from swe_rm.verifiers.foreign.tokens import Tokens
 from swe_rm.verifiers.remote.question import Question
 
@@ -19,24 +19,28 @@ CHARACTERS_PER_TOKEN = 3
 Messages = tuple[Mapping[str, str], ...]
 
 _PLACES = {"engine", "weights", "tokenizer", "chat_template"}
-"""Keys that say where something is, and not what is read."""
+"""Keys that say where something is, and not what it is."""
 
 
 class Layout:
     """The messages that an attempt becomes."""
 
-    def __init__(self, path: Path, file: VerifierFile, tokens: Tokens | None) -> None:
-        """`path` is the verifier file's. Raises VerifierError for a template that is not there, or is none."""
+    def __init__(self, path: Path, file: VerifierFile, tokens: Tokens | None, answering: Sequence[str] = ()) -> None:
+        """`path` is the verifier file's; `answering` is all that decides what is answered to what is read.
+
+        Raises VerifierError for a template that is not there, or is none.
+        """
         check_brought(path.parent, str(path), file.bring)
         parts: tuple[Part, ...] = file.messages if isinstance(file.messages, tuple) else ()
         self._set = file.set
         self._parts: list[tuple[str, Template]] = [
             (part.role, read_template(path.parent / part.file, str(path), file.bring)) for part in parts
         ]
-        names = sorted({part.file for part in parts} | set(file.bring))
-        said = file.model_dump_json(exclude=_PLACES)
-        self.digest = _digest([said, tokens.digest if tokens else "", *(_text(path.parent / name) for name in names)])
-        """Of all that decides what is read, wherever it lies: a template of other words is another verifier."""
+        read = [source for part in parts for source in sources(path.parent / part.file)]
+        brought = [(path.parent / name).read_text(encoding="utf-8") for name in sorted(file.bring)]
+        said = [file.model_dump_json(exclude=_PLACES), tokens.digest if tokens else "", *answering]
+        self.digest = _digest([*said, *read, *brought])
+        """Of all that decides a verdict, wherever it lies: a template of other words is another verifier."""
 
     def __call__(self, text: Text, **more: Any) -> Messages:
         """The messages; without templates they are the log itself, calls and all."""
@@ -61,7 +65,7 @@ class Foreign:
 
     @property
     def name(self) -> str:
-        """name@version of the file, with the digest of what it reads."""
+        """name@version of the file, with the digest of all that decides a verdict."""
         return f"{self._file.name}@{self._file.version}.{self._layout.digest}{self._suffix}"
 
     def __call__(self, trajectory: Trajectory) -> Question:
@@ -118,7 +122,3 @@ def shorter(length: Length, limit: int | None) -> Length:
 
 def _digest(texts: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
