@@ -104,3 +104,17 @@ class Slow(Hashed):
 
     def __init__(self) -> None:
         super().__init__(seconds=0.3)
+
+
+class Hung(Hashed):
+    """Never comes back."""
+
+    def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
+        threading.Event().wait()
+        raise AssertionError
+
+
+class Cyrillic(Hashed):
+    """Has a name that is no header."""
+
+    name = "\u0444\u0438\u0442\u0438\u043b\u044c@1"

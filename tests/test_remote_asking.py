@@ -1,7 +1,10 @@
 """Asking over HTTP: what is tried again, for how long, and what an error says."""
 
+import socket
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -119,10 +122,40 @@ def test_over_real_connections() -> None:
 def test_nobody_there_and_too_slow_are_no_answer() -> None:
     with StandIn("openai", seconds=0.5, labels=lambda _: [0.5]) as server:
         carry = Http(server.url)
-        with pytest.raises(UnreachableError, match="ReadTimeout"):
+        with pytest.raises(UnreachableError, match=r"no whole answer within 0\.05 seconds"):
             carry("POST", "/v1/decisions", b'{"model": "m", "input": "x", "questions": []}', 0.05)
     with pytest.raises(UnreachableError, match="ConnectError"):
         Http(server.url)("GET", "/", None, 1.0)
+
+
+@contextmanager
+def dripping(first: bytes) -> Iterator[str]:
+    """A server that sends this at once, and then a byte now and then, for ever."""
+    over = threading.Event()
+
+    def drip(listener: socket.socket) -> None:
+        wire, _ = listener.accept()
+        with wire, suppress(OSError):
+            wire.sendall(first)
+            while not over.wait(0.02):
+                wire.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "first", [b"", b"HTTP/1.1 200 OK\r\nA: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n"]
+)
+def test_an_answer_that_only_drips_is_no_answer(first: bytes) -> None:
+    with dripping(first) as url, pytest.raises(UnreachableError, match="no whole answer"):
+        Http(url)("GET", "/", None, 0.2)
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://a b:99999999"])

@@ -1,6 +1,9 @@
 """The server as a process: signals, kills, a full disk, clients that hang up, and addresses that ask for tokens."""
 
 import asyncio
+import json
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,6 +183,58 @@ def test_a_body_that_never_ends_is_not_waited_for_for_ever(tmp_path: Path) -> No
         right(asyncio.run(drive(server.port, bodies(1), 1)))
 
 
+HUNG = ("--verifier", "tests.serving:Hung")
+
+
+def test_a_verifier_that_hangs_is_told_of_and_does_not_keep_the_server_from_its_end(tmp_path: Path) -> None:
+    with served(tmp_path, *HUNG, "--deadline", "0.3") as server:
+        (reply,) = asyncio.run(drive(server.port, bodies(1), 1))
+        assert (reply.status, reply.value["error"]["type"]) == (504, "deadline_exceeded")
+        until = time.monotonic() + 60
+        while (health := get(server, "/healthz")).status == 200:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert (health.status, health.value) == (503, {"alive": False})
+        assert get(server, "/readyz").status == 503
+        assert server.stop() == 0
+
+
+def test_a_second_sigint_does_not_wait(tmp_path: Path) -> None:
+    async def impatient(server: Server) -> Reply | None:
+        async with wires(server.port, 2) as (wire, asking):
+            await send(wire, bodies(1)[0])
+            while not (await ask(asking, b"", "/readyz", "GET")).value["waiting"]:
+                await asyncio.sleep(0.01)
+            server.process.send_signal(signal.SIGINT)
+            await asyncio.sleep(0.5)
+            server.process.send_signal(signal.SIGINT)
+            return await answered(wire, time.perf_counter())
+
+    with served(tmp_path, *HUNG) as server:  # whose deadline is five minutes
+        reply = asyncio.run(impatient(server))
+        assert server.process.wait(60) == 130
+    assert reply is None or reply.value["error"]["type"] == "deadline_exceeded"
+
+
+def test_a_client_that_does_not_read_is_let_go(tmp_path: Path) -> None:
+    said = json.dumps(
+        {
+            "responses_create_params": {"input": "The lamp hums."},
+            "response": {"output": [{"type": "message", "role": "assistant", "content": "Mended."}]},
+            "x": "y" * 20_000_000,
+        }
+    ).encode()
+    head = f"POST /verify HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(said)}\r\n\r\n".encode()
+    with served(tmp_path, *QUICK, "--deadline", "1") as server, socket.socket() as wire:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        wire.connect(("127.0.0.1", server.port))
+        wire.sendall(head + said)
+        until = time.monotonic() + 60
+        while "swe_rm_score_count 1" not in get(server, "/metrics").body.decode():
+            assert time.monotonic() < until
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "lamp.example"])
 def test_an_address_that_others_reach_without_tokens_refuses_to_start(
     host: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -192,10 +247,13 @@ def test_an_address_that_others_reach_without_tokens_refuses_to_start(
 
 def test_what_cannot_be_served_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes").write_text("no database\n" * 99)
+    taken = socket.create_server(("127.0.0.1", 0))
     for flags in (
+        ["--port", str(taken.getsockname()[1])],
         ["--verifier", "oracle"],
         ["--token-file", str(tmp_path / "no")],
         ["--cache", str(tmp_path / "notes")],
     ):
         assert main(["serve", *QUICK, *flags]) == 1
         assert len([line for line in capsys.readouterr().err.splitlines() if "swe-rm: " in line]) == 1
+    taken.close()

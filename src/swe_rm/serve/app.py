@@ -47,4 +47,4 @@ def build(verifier: Verifier, settings: Settings, bearers: Bearers) -> Doorway:
     app.add_exception_handler(failures.RequestError, failures.answer_failure)
     app.add_exception_handler(HTTPException, failures.answer_http_error)
     app.add_exception_handler(Exception, failures.answer_bug)
-    return Doorway(app, bearers, settings, engine.gauges)
+    return Doorway(app, bearers, settings, engine)

@@ -11,8 +11,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 
 from swe_rm.serve.bearer import Bearers
+from swe_rm.serve.engine import Engine
 from swe_rm.serve.failures import CLIENT_GONE, RequestError, response
-from swe_rm.serve.gauges import Gauges
 from swe_rm.serve.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -38,12 +38,13 @@ class _GoneError(Exception):
 class Doorway:
     """An ASGI application around another one."""
 
-    def __init__(self, app: App, bearers: Bearers, settings: Settings, gauges: Gauges) -> None:
+    def __init__(self, app: App, bearers: Bearers, settings: Settings, engine: Engine) -> None:
         self._app = app
+        self.engine = engine
         self._bearers = bearers
         self._max_body = settings.max_body
         self._patience = settings.deadline
-        self._gauges = gauges
+        self._gauges = engine.gauges
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it here."""
@@ -56,6 +57,11 @@ class Doorway:
         visit = _Visit(scope, send)
         try:
             await self._let_in(visit, receive)
+        except asyncio.CancelledError:
+            if not visit.has_begun:
+                late = RequestError("deadline_exceeded", "the server ended before there was an answer")
+                await response(late)(scope, receive, visit.send)
+            raise
         finally:
             self._account(visit)
 
@@ -92,7 +98,9 @@ class Doorway:
 
         answering = asyncio.ensure_future(self._app(visit.scope, replay, visit.send))
         try:
-            await asyncio.wait({answering, hanging_up}, return_when=asyncio.FIRST_COMPLETED)
+            # one deadline to be judged, one to take the answer: a client that does not read is let go
+            most = 2 * self._patience
+            await asyncio.wait({answering, hanging_up}, timeout=most, return_when=asyncio.FIRST_COMPLETED)
             if not answering.done():
                 answering.cancel()
                 visit.status = CLIENT_GONE
@@ -148,11 +156,14 @@ class _Visit:
         scope["state"] = {**scope.get("state", {}), "request_id": self.request_id}
         self.started = time.perf_counter()
         self.status = 500
+        self.has_begun = False
+        """Whether an answer is under way."""
         self._send = send
 
     async def send(self, message: Message) -> None:
         """Pass the answer on, with the request's id."""
         if message["type"] == "http.response.start":
+            self.has_begun = True
             self.status = message["status"]
             MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
         await self._send(message)

@@ -27,6 +27,8 @@ READERS = 2
 AT_ONCE = 1 << 14
 """Bytes of a body below which going to a thread and back (0.4 ms of processor time) costs more than it frees."""
 
+STUCK = 4
+"""Deadlines after which a batch at work is taken to hang: whoever asked for it has long been told."""
 PATIENCE = 4
 """A long attempt lets shorter ones go first for no more than that part of the deadline."""
 
@@ -98,6 +100,7 @@ class Engine:
         self._worker = ThreadPoolExecutor(1, "verifier")
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._working: asyncio.Task[None] | None = None
+        self._at_work_since: float | None = None
         self.gauges = Gauges(verifier.name, lambda: len(self._line), lambda: self._line.tokens)
 
     @property
@@ -112,21 +115,32 @@ class Engine:
 
     @property
     def is_working(self) -> bool:
-        """Whether batches are being taken."""
-        return self._working is not None and not self._working.done()
+        """Whether batches are being taken, and none hangs."""
+        return self._working is not None and not self._working.done() and not self._is_stuck
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the verifier is at work; it cannot be made to stop."""
+        return self._at_work_since is not None
+
+    @property
+    def _is_stuck(self) -> bool:
+        since = self._at_work_since
+        return since is not None and time.monotonic() - since > STUCK * self.settings.deadline
 
     def start(self) -> None:
         """Begin to take batches."""
         self._working = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Finish what was accepted, then stop."""
-        while self._jobs and self.is_working:
+        """Finish what was accepted, then stop; what is at work is waited for no longer than a request is."""
+        until = time.monotonic() + self.settings.deadline
+        while self._jobs and self.is_working and time.monotonic() < until:
             await asyncio.sleep(0.01)
         if self._working is not None:
             self._working.cancel()
             await asyncio.wait({self._working})
-        self._worker.shutdown()
+        self._worker.shutdown(wait=False)
         self._readers.shutdown()
         if self.cache is not None:
             self.cache.close()
@@ -225,6 +239,7 @@ class Engine:
 
     async def _judged(self, waiters: Sequence[Waiter[Job]]) -> None:
         jobs = [waiter.load for waiter in waiters]
+        self._at_work_since = time.monotonic()
         loop = asyncio.get_running_loop()
         working: asyncio.Future[Any]
         if alone := jobs[0].alone:
@@ -232,6 +247,7 @@ class Engine:
         else:
             working = loop.run_in_executor(self._worker, self._batch, [job.trajectory for job in jobs])
         await asyncio.wait({working})
+        self._at_work_since = None
         for waiter in waiters:
             del self._jobs[waiter.key]
         if error := working.exception():

@@ -1,5 +1,6 @@
 """How an engine is asked over HTTP: one function carries a request; around it retries, a deadline, typed errors."""
 
+import asyncio
 import random
 import threading
 import time
@@ -162,7 +163,11 @@ def words(data: bytes) -> str:
 
 
 class Http:
-    """The carrier that is used: connections are kept and shared by threads; no redirect is followed."""
+    """The carrier that is used: connections are kept and shared by threads; no redirect is followed.
+
+    Requests run on a loop in a thread of their own, where the time of one is bounded as a whole: a blocking client
+    waits for each piece anew, and a server that sends a byte now and then would hold it for ever.
+    """
 
     def __init__(self, url: str, token: str = "", connections: int = 64) -> None:
         """`token` goes as a bearer token. Raises MissingExtraError without httpx2, VerifierError for no URL."""
@@ -171,23 +176,46 @@ class Http:
         except ImportError:
             raise MissingExtraError("httpx2", "remote") from None
         self._errors = (httpx2.TransportError, httpx2.DecodingError)
-        self._timeout = httpx2.Timeout
         headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         try:
-            self._client = httpx2.Client(base_url=url, headers=headers, limits=limits, trust_env=False)
+            self._client = httpx2.AsyncClient(
+                base_url=url, headers=headers, limits=limits, trust_env=False, timeout=httpx2.Timeout(None, connect=10)
+            )
         except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
             raise VerifierError(f"{url}: {error}") from None
-        weakref.finalize(self, self._client.close)
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=_run, args=(self._loop,), name="http", daemon=True).start()
+        weakref.finalize(self, _close, self._client, self._loop)
 
     def __call__(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
         """See `Carry`."""
-        timeout = self._timeout(seconds, connect=min(10.0, seconds))
+        asked = asyncio.run_coroutine_threadsafe(self._carried(method, path, body, seconds), self._loop)
         try:
-            reply = self._client.request(method, path, content=body, timeout=timeout)
+            return asked.result()
+        finally:
+            asked.cancel()  # where this thread was interrupted
+
+    async def _carried(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
+        try:
+            async with asyncio.timeout(seconds):
+                reply = await self._client.request(method, path, content=body)
+        except TimeoutError:
+            raise UnreachableError(f"no whole answer within {seconds:g} seconds") from None
         except self._errors as error:
             raise UnreachableError(f"{type(error).__name__}: {error}".rstrip(": ")) from None
         return Reply(reply.status_code, reply.content, _seconds(reply.headers.get("retry-after", "")))
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    loop.run_forever()
+    loop.close()
+
+
+def _close(client: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """End the connections, and the thread with them."""
+    closing = asyncio.run_coroutine_threadsafe(client.aclose(), loop)
+    closing.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
 
 
 def _seconds(header: str) -> float | None:
