@@ -118,3 +118,14 @@ class Cyrillic(Hashed):
     """Has a name that is no header."""
 
     name = "\u0444\u0438\u0442\u0438\u043b\u044c@1"
+
+
+class Company(Hashed):
+    """Gives each attempt its share among those it is shown with."""
+
+    name = "company@1"
+    judges_together = True
+
+    def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
+        each = 1 / len(trajectories)
+        return [verdict(one, self.name).model_copy(update={"score": each, "raw_score": each}) for one in trajectories]

@@ -64,22 +64,40 @@ def test_a_disk_that_is_full_is_told_and_what_was_there_is_read(tmp_path: Path) 
     with sqlite3.connect(tmp_path / "c.sqlite") as beside:
         pages = beside.execute("PRAGMA page_count").fetchone()[0]
     beside.close()
-    cache._database.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then says what it says of a full disk
+    cache._writer.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then says what it says of a full disk
     attempts = [lamp(n, said=f"try {n}") for n in range(100, 400)]
     verdicts = {one.attempt_id: verdict(one, "hashed@1") for one in attempts}
     assert not cache.write(attempts, verdicts)
     assert "full" in cache.trouble
     assert cache.read([attempts[0]]) == {}, "all or none"
     assert len(cache.read([lamp(1, said="try 1")])) == 1
-    cache._database.execute("PRAGMA max_page_count = 100000")
+    cache._writer.execute("PRAGMA max_page_count = 100000")
     assert cache.write(attempts, verdicts)
     assert not cache.trouble
     cache.close()
 
 
+def test_a_file_that_others_hold_is_read_and_waited_for_once(tmp_path: Path) -> None:
+    cache = filled(tmp_path / "c.sqlite", 1)
+    cache._writer.execute("PRAGMA busy_timeout=50")
+    other = sqlite3.connect(tmp_path / "c.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    known, new = lamp(1, said="try 1"), lamp(2, said="try 2")
+    assert not cache.write([new], {new.attempt_id: verdict(new, "hashed@1")})
+    assert "locked" in cache.trouble
+    assert cache._writer.execute("PRAGMA busy_timeout").fetchone() == (0,)
+    assert len(cache.read([known])) == 1
+    other.rollback()
+    other.close()
+    assert cache.write([new], {new.attempt_id: verdict(new, "hashed@1")})
+    assert cache._writer.execute("PRAGMA busy_timeout").fetchone() == (5000,)
+    cache.close()
+
+
 def test_a_damaged_row_is_judged_anew(tmp_path: Path) -> None:
     cache = filled(tmp_path / "c.sqlite", 1)
-    cache._database.execute("UPDATE verdicts SET verdict = '{\"score\": 7}'")
+    cache._writer.execute("UPDATE verdicts SET verdict = '{\"score\": 7}'")
+    cache._writer.commit()
     assert cache.read([lamp(1, said="try 1")]) == {}
     assert "cannot be read" in cache.trouble
     cache.close()
@@ -103,7 +121,7 @@ from pathlib import Path
 from tests.test_serve_cache import filled
 number = 0
 while True:
-    filled(Path(sys.argv[1]), number)._database.close()
+    filled(Path(sys.argv[1]), number)._writer.close()
     number += 1
     os.write(1, b"%d\\n" % number)
 """

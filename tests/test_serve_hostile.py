@@ -98,6 +98,7 @@ def test_whatever_the_openapi_document_allows_is_answered_as_it_says(server: Ser
     names = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance")
     wanted = [check for check in checks.CHECKS.get_all() if check.__name__ in names]
     assert len(wanted) == len(names)
+    no_fault = [check for check in wanted if check.__name__ != "not_a_server_error"]
 
     for operation in (result.ok() for result in schema.get_all_operations()):
         if operation.path == "/v1/progress":
@@ -106,7 +107,9 @@ def test_whatever_the_openapi_document_allows_is_answered_as_it_says(server: Ser
         @given(case=operation.as_strategy())
         @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
         def answered(case: object) -> None:
-            case.call_and_validate(checks=wanted)  # type: ignore[attr-defined]
+            response = case.call()  # type: ignore[attr-defined]
+            late = response.status_code == 504 and "X-Deadline-Seconds" in response.request.headers
+            case.validate_response(response, checks=no_fault if late else wanted)  # type: ignore[attr-defined]
 
         answered()
     assert not [line for line in server.lines() if line["level"] == "error"]

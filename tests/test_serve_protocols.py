@@ -1,5 +1,6 @@
 """Every protocol in its own words: the bodies of the field's clients, verdicts in them, errors that are no numbers."""
 
+import gzip
 import inspect
 import json
 import re
@@ -24,7 +25,7 @@ from swe_rm.serve.plain_text import attempt_of_text
 from swe_rm.serve.settings import Settings
 from swe_rm.trajectory import Labelled
 from swe_rm.verbs.serve import serve
-from tests.serving import Down, Hashed, Partly, jsonl, lamp, row, share
+from tests.serving import Company, Cyrillic, Down, Hashed, Partly, jsonl, lamp, row, share
 
 TOKEN = "wick-trimmed-at-dusk"
 CHAT = (
@@ -446,3 +447,103 @@ FLAGS = {
     *("--data-binary", "--reward", "--rm-type", "--rm-url", "--reward-key", "--json"),
 }
 """Ours, and those of the programs that ask us."""
+
+
+# --- what a reviewer tried -------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_is_no_header_is_told_all_the_same() -> None:
+    with client(Cyrillic()) as one:
+        found = one.post("/remote_rm", json={"prompt": "It hums.", "response": "Mended."})
+        assert (found.status_code, 0 <= found.json() <= 1) == (200, True)
+        assert found.headers["x-swe-rm-verifier"].startswith("\\u0444")
+
+
+ROLLOUT = b'{"responses_create_params": {"input": "It hums."}, "response": {"output": [{"type": "message", "role": '
+ROLLOUT += b'"assistant", "content": "Mended."}]}, "seed": 123456789012345678901234567890, "deep": %s}'
+
+
+def test_a_rollout_comes_back_as_it_was(asked: TestClient) -> None:
+    sent = ROLLOUT % (b"[" * 500 + b"]" * 500)
+    found = asked.post("/verify", content=sent + b"\n")
+    assert found.status_code == 200, found.text
+    assert found.content.startswith(sent[:-1])
+    assert 0 <= found.json()["reward"] <= 1
+    assert found.json()["seed"] == 123456789012345678901234567890
+
+
+def test_attempts_at_one_issue_are_at_one_task_where_files_would_name_them(asked: TestClient) -> None:
+    runs = Path(__file__).parent / "fixtures" / "swe_agent" / "careful_v1"
+    first = json.loads((runs / "tinkers__lantern-12" / "tinkers__lantern-12.traj").read_text())
+    (task,) = asked.post("/v1/rank", json={"attempts": [first, first], "model": "any"}).json()["tasks"]
+    assert task["instance_id"].startswith("task-")
+    assert [one["attempt"] for one in task["candidates"]] == ["attempt 1", "attempt 2"]
+
+
+def test_bodies_with_a_byte_order_mark_or_compressed_are_read(asked: TestClient) -> None:
+    body = json.dumps({"attempts": [row(1), row(2)]}).encode()
+    for sent in (b"\xef\xbb\xbf" + body, gzip.compress(body)):
+        assert len(asked.post("/v1/score", content=sent).json()["verdicts"]) == 2
+
+
+def test_a_file_is_called_as_its_name_decoded_says(asked: TestClient) -> None:
+    log = [{"role": "user", "content": "The lamp hums."}, {"role": "assistant", "content": "Mended."}]
+    named = {"X-File-Name": "my%20run.json"}
+    (found,) = asked.post("/v1/score", json={"messages": log}, headers=named).json()["verdicts"]
+    assert found["policy"] == "run/my run"
+
+
+def test_no_redirects_names_without_case_and_heads(asked: TestClient) -> None:
+    assert error(asked.post("/v1/score/", json={}, follow_redirects=False), 404) == "not_found"
+    assert asked.get("/readyz", headers={"host": "LOCALHOST:8000"}).status_code == 200
+    assert asked.head("/healthz").status_code == 200
+    assert error(asked.post("/remote_rm?key=verifier", json={"prompt": "a", "response": "b"}), 400) == "bad_request"
+
+
+def test_a_token_of_any_letters_is_known() -> None:
+    token = "\u0444\u0438\u0442\u0438\u043b\u044c-wick-at-dusk"
+    with client(tokens=(token,)) as one:
+        body = {"prompt": "It hums.", "response": "Mended."}
+        good = [(b"authorization", b"Bearer " + token.encode())]
+        assert one.post("/remote_rm", json=body, headers=good).status_code == 200
+        assert error(one.post("/remote_rm", json=body), 401) == "unauthorized"
+
+
+def test_the_deadline_counts_from_the_first_byte_and_covers_reading(asked: TestClient) -> None:
+    log = json.dumps({"messages": [{"role": "assistant", "content": "x"}] * 20_000, "instance_id": "l-1"}).encode()
+    found = asked.post("/v1/score", content=log, headers={"X-Deadline-Seconds": "0.02"})
+    assert error(found, 504) == "deadline_exceeded"
+
+
+def test_messages_that_say_nothing_count(asked: TestClient) -> None:
+    with client(max_tokens=1000) as one:
+        log = {"messages": [{"role": "assistant", "content": ""}] * 1_000, "instance_id": "l-1", "patch": diff(1)}
+        assert error(one.post("/v1/score", json=log), 413) == "too_large"
+
+
+def test_requests_under_way_have_a_size_together() -> None:
+    with client(max_held=10_000) as one:
+        assert one.post("/v1/score", json=row()).status_code == 200
+        full = one.post("/v1/score", content=b" " * 20_000)
+        assert error(full, 429) == "too_busy"
+        assert full.headers["retry-after"] == "1"
+        assert one.post("/v1/score", json=row()).status_code == 200, "they are let go"
+
+
+def test_verdicts_that_depend_on_the_company_are_of_one_request(tmp_path: Path) -> None:
+    with client(Company(), cache=tmp_path / "c.sqlite") as one:
+        both = one.post("/v1/score", json={"attempts": [row(1), row(2), row(1)]}).json()["verdicts"]
+        assert [found["score"] for found in both] == [0.5, 0.5, 0.5]
+        (alone,) = one.post("/v1/score", json={"attempts": [row(1)]}).json()["verdicts"]
+        assert (alone["score"], alone["cached"]) == (1.0, False)
+        assert one.get("/readyz").json()["cache"] == "off"
+
+
+def test_the_document_says_what_a_request_may_have_in_its_head(asked: TestClient) -> None:
+    paths = asked.get("/openapi.json").json()["paths"]
+    heads = {one["name"] for one in paths["/v1/score"]["post"]["parameters"]}
+    assert heads == {"X-Request-Id", "X-Deadline-Seconds", "X-File-Name"}
+    assert {"key"} <= {one["name"] for one in paths["/remote_rm"]["post"]["parameters"]}
+    assert paths["/v1/score"]["post"]["security"] == [{"token": []}, {}]
+    assert "Retry-After" in paths["/v1/score"]["post"]["responses"]["429"]["headers"]
+    assert not {"401", "403", "422", "429"} & paths["/healthz"]["get"]["responses"].keys()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_rm.serve.failures import RequestError
-from swe_rm.serve.plain_text import attempt_of_text
+from swe_rm.serve.plain_text import _BEGINS, _ENDS, _stripped, attempt_of_text
 from swe_rm.serve.received import read_text
 from swe_rm.serve.settings import Settings
 from swe_rm.trajectory import Trajectory
@@ -121,3 +121,36 @@ def test_a_long_hostile_text_takes_no_longer_than_its_length(mark: str) -> None:
     with contextlib.suppress(RequestError):
         read_text(text, "query 1", Settings())
     assert time.process_time() - started < 60
+
+
+@pytest.mark.parametrize("mark", ["[INST]", "<|im_start|>user\n", "<|user|>", "<start_of_turn>user\n"])
+def test_a_text_that_speaks_of_a_mark_is_no_chat(mark: str) -> None:
+    found = attempt_of_text(f"The parser fails on {mark} in a file.\n\nI mended the lexer.", "1")
+    assert found.task.statement == f"The parser fails on {mark} in a file.".strip()
+    assert log(found) == [("assistant", "I mended the lexer.")]
+
+
+@pytest.mark.parametrize("mark", ["</s>", "<|im_end|>", "<s>", " ", "<|im_end|> "])
+def test_a_million_marks_are_read_once(mark: str) -> None:
+    """Read again for each mark they would take minutes."""
+    text = "<|im_start|>user\nThe lamp hums.<|im_end|>\n<|im_start|>assistant\nMended." + mark * 200_000
+    assert log(attempt_of_text(text, "1"))[-1] == (
+        "assistant",
+        "Mended." if mark != "<s>" else "Mended." + mark * 200_000,
+    )
+
+
+@given(st.lists(st.sampled_from([" ", "\n", "</s>", "<|im_end|>", "<s>", "<bos>", "a", "<", "|"]), max_size=12))
+def test_stripping_marks_is_stripping_them_one_by_one(pieces: list[str]) -> None:
+    def slowly(text: str) -> str:
+        while True:
+            bare = text.strip()
+            for mark in _ENDS:
+                bare = bare.removesuffix(mark)
+            for mark in _BEGINS:
+                bare = bare.removeprefix(mark)
+            if bare == text:
+                return text
+            text = bare
+
+    assert _stripped("".join(pieces)) == slowly("".join(pieces))

@@ -128,6 +128,11 @@ class Ranking(Noun):
     candidates: tuple[Candidate, ...]
 
 
+def judges_together(verifier: Verifier) -> bool:
+    """Whether its verdict on an attempt depends on which others it is shown with it; such verifiers say so."""
+    return bool(getattr(verifier, "judges_together", False))
+
+
 def rank(trajectories: Sequence[Trajectory], verdicts: Mapping[str, Verdict]) -> list[Ranking]:
     """Rank the candidates of every task by score.
 

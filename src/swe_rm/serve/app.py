@@ -11,11 +11,12 @@ from swe_rm.serve import failures
 from swe_rm.serve.asking import FAILURES
 from swe_rm.serve.bearer import Bearers
 from swe_rm.serve.cache import Cache
+from swe_rm.serve.document import describe
 from swe_rm.serve.doorway import Doorway
 from swe_rm.serve.engine import Engine
 from swe_rm.serve.routes import chat, decisions, nemo_gym, openhands, openrlhf, operations, own, progress, slime
 from swe_rm.serve.settings import Settings
-from swe_rm.verdict import Verifier
+from swe_rm.verdict import Verifier, judges_together
 
 ROUTERS = (own, progress, decisions, openrlhf, slime, nemo_gym, openhands, chat, operations)
 """One a protocol, in the order of the OpenAPI document."""
@@ -23,7 +24,7 @@ ROUTERS = (own, progress, decisions, openrlhf, slime, nemo_gym, openhands, chat,
 
 def build(verifier: Verifier, settings: Settings, bearers: Bearers) -> Doorway:
     """The ASGI application. Raises SweRmError where the cache cannot be one."""
-    cache = Cache(settings.cache, verifier.name) if settings.cache else None
+    cache = Cache(settings.cache, verifier.name) if settings.cache and not judges_together(verifier) else None
     engine = Engine(verifier, settings, cache)
 
     @asynccontextmanager
@@ -37,11 +38,13 @@ def build(verifier: Verifier, settings: Settings, bearers: Bearers) -> Doorway:
         version=swe_rm.__version__,
         description="Did this attempt resolve its issue? Verdicts of one verifier, in the protocols of its callers.",
         lifespan=lifespan,
+        redirect_slashes=False,  # to an address made of the Host header, and with no body
         docs_url=None,  # both pages load scripts from elsewhere
         redoc_url=None,
         responses=FAILURES,
     )
     app.state.engine = engine
+    describe(app)
     for protocol in ROUTERS:
         app.include_router(protocol.router)
     app.add_exception_handler(failures.RequestError, failures.answer_failure)

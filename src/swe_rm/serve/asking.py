@@ -1,5 +1,7 @@
 """What the routes share: the body as it was meant, the verdicts on its attempts, the answer as JSON."""
 
+import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -57,7 +59,7 @@ def _inlined(node: Any, models: Mapping[str, Any]) -> Any:
 async def body_as(request: Request, model: type[Body]) -> Body:
     """The body as that model. Raises RequestError."""
     content = await request.body()
-    return await engine_of(request).aside(lambda: _validated(content, model), len(content))
+    return await read(request, lambda: _validated(content, model))
 
 
 def _validated(content: bytes, model: type[Body]) -> Body:
@@ -71,8 +73,14 @@ def _validated(content: bytes, model: type[Body]) -> Body:
 
 
 async def read(request: Request, work: Callable[[], T]) -> T:
-    """What that returns, run beside the event loop where the body is long."""
-    return await engine_of(request).aside(work, len(await request.body()))
+    """What that returns, run beside the event loop where the body is long. Raises RequestError past the deadline."""
+    engine, size = engine_of(request), len(await request.body())
+    seconds = seconds_of(request)
+    try:
+        async with asyncio.timeout(seconds):
+            return await engine.aside(work, size)
+    except TimeoutError:
+        raise _late(seconds) from None
 
 
 async def judgements(request: Request, attempts: Sequence[Attempt]) -> list[Judgement]:
@@ -94,18 +102,23 @@ async def verdicts(request: Request, attempts: Sequence[Attempt]) -> list[Verdic
 
 
 def seconds_of(request: Request) -> float:
-    """How long the request may take. Raises RequestError."""
+    """How long the request may still take. Raises RequestError, where its time is over too."""
     most = engine_of(request).settings.deadline
     asked = request.headers.get(DEADLINE)
-    if asked is None:
-        return most
     try:
-        seconds = float(asked)
+        seconds = most if asked is None else float(asked)
     except ValueError:
         seconds = 0.0
     if not seconds > 0:
         raise RequestError("bad_request", f"{DEADLINE}: {asked!r} is no number of seconds")
-    return min(seconds, most)
+    left: float = min(seconds, most) - (time.perf_counter() - request.state.started)
+    if left <= 0:
+        raise _late(min(seconds, most))
+    return left
+
+
+def _late(seconds: float) -> RequestError:
+    return RequestError("deadline_exceeded", f"no verdict within {seconds:g} seconds")
 
 
 def verdict_json(attempt: Attempt, judged: Judgement) -> dict[str, Any]:
@@ -116,10 +129,16 @@ def verdict_json(attempt: Attempt, judged: Judgement) -> dict[str, Any]:
 
 
 def answer(value: Any, **headers: str) -> Response:
-    """A JSON answer."""
-    return Response(orjson.dumps(value), headers=headers, media_type="application/json")
+    """A JSON answer, of a value or of JSON that is written already."""
+    return Response(
+        value if isinstance(value, bytes) else orjson.dumps(value), headers=headers, media_type="application/json"
+    )
 
 
 def bare_answer(value: Any, verifier: str, *, text_only: bool) -> Response:
     """An answer of a protocol with no room for whose verdict it is and what it is of: headers say so."""
-    return answer(value, **{VERIFIER: verifier, TEXT_ONLY: "true" if text_only else "false"})
+    said = verifier.encode("ascii", "backslashreplace").decode()  # a header is ASCII, a name may be anything
+    return answer(
+        value,
+        **{VERIFIER: "".join(c if c.isprintable() else "?" for c in said), TEXT_ONLY: "true" if text_only else "false"},
+    )

@@ -39,7 +39,7 @@ class Bearers:
                 raise RequestError("forbidden_host", "without tokens the server answers under the name localhost only")
             return
         scheme, _, token = authorization.partition(" ")
-        asked = sha256(token.strip().encode("utf-8", "surrogateescape")).digest()
+        asked = sha256(token.strip().encode("latin-1", "replace")).digest()  # as it came: headers are read as latin-1
         equal = [hmac.compare_digest(asked, digest) for digest in self._digests]
         if scheme.lower() != "bearer" or not any(equal):
             raise RequestError("unauthorized", "this server asks for a bearer token: Authorization: Bearer TOKEN")
@@ -73,7 +73,7 @@ def check_address(host: str, bearers: Bearers) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether the name or address is this machine's own, whatever a name server says."""
-    if host == "localhost":
+    if host.lower() == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback

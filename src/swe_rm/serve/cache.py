@@ -33,22 +33,26 @@ class Cache:
         """Open or make the file. Raises SweRmError where it cannot be a cache."""
         self._path = path
         self._verifier = f"{verifier} {template_hash()}"
-        self._lock = threading.Lock()
+        self._reading, self._writing = threading.Lock(), threading.Lock()
         self.trouble = ""
         """Why the last reading or writing failed; empty while all is well."""
         try:
-            self._database = sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute(_SCHEMA)
-            self._database.execute("SELECT verifier, content, verdict FROM verdicts LIMIT 1")
+            self._writer, self._reader = self._connected(), self._connected()
+            self._writer.execute(_SCHEMA)
+            self._reader.execute("SELECT verifier, content, verdict FROM verdicts LIMIT 1")
         except sqlite3.Error as error:
             raise SweRmError(f"{path}: no cache of verdicts: {error}") from None
+
+    def _connected(self) -> sqlite3.Connection:
+        made = sqlite3.connect(self._path, timeout=_PATIENCE, check_same_thread=False)
+        made.execute("PRAGMA journal_mode=WAL")
+        made.execute("PRAGMA synchronous=NORMAL")
+        return made
 
     def read(self, trajectories: Iterable[Trajectory]) -> dict[str, Verdict]:
         """The verdicts that are known, by attempt id."""
         found: dict[str, Verdict] = {}
-        with self._lock, closing(self._database.cursor()) as cursor:
+        with self._reading, closing(self._reader.cursor()) as cursor:
             try:
                 for trajectory in trajectories:
                     key = (self._verifier, trajectory.content_hash)
@@ -66,20 +70,23 @@ class Cache:
             for trajectory in trajectories
             if trajectory.attempt_id in verdicts
         ]
-        with self._lock:
+        with self._writing:
             try:
-                with self._database:
-                    self._database.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", rows)
+                with self._writer:
+                    self._writer.executemany("INSERT OR REPLACE INTO verdicts VALUES (?, ?, ?)", rows)
             except sqlite3.Error as error:
                 self.trouble = f"{self._path} cannot be written: {_line(error)}"
+                self._writer.execute("PRAGMA busy_timeout=0")  # the next batch does not wait for it again
                 return False
+            self._writer.execute(f"PRAGMA busy_timeout={1000 * _PATIENCE:.0f}")
         self.trouble = ""
         return True
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._database.close()
+        with self._reading, self._writing:
+            self._reader.close()
+            self._writer.close()
 
 
 def _about(trajectory: Trajectory, text: str) -> Verdict:

@@ -1,11 +1,13 @@
 """What every request passes: its id, the token, the limit of its body, a client that may hang up, log and metrics."""
 
 import asyncio
+import ctypes
 import logging
 import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -23,6 +25,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 REQUEST_ID = "X-Request-Id"
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+LARGE = 4 << 20
+"""Bytes of a request after which memory is given back: the C library keeps what was freed in pieces."""
 OPEN = frozenset({"/", "/healthz", "/readyz", "/openapi.json"})
 """Paths that ask for no token: they tell nothing of anybody's attempts."""
 _ELSEWHERE = "elsewhere"
@@ -43,6 +47,8 @@ class Doorway:
         self.engine = engine
         self._bearers = bearers
         self._max_body = settings.max_body
+        self._max_held = settings.max_held
+        self._held = 0
         self._patience = settings.deadline
         self._gauges = engine.gauges
 
@@ -63,6 +69,9 @@ class Doorway:
                 await response(late)(scope, receive, visit.send)
             raise
         finally:
+            self._held -= visit.held
+            if visit.held > LARGE:
+                give_back_memory()
             self._account(visit)
 
     async def _let_in(self, visit: "_Visit", receive: Receive) -> None:
@@ -70,7 +79,7 @@ class Doorway:
             if visit.scope["path"] not in OPEN:
                 self._bearers.check(visit.headers.get("authorization", ""), visit.headers.get("host", ""))
             async with asyncio.timeout(self._patience):
-                body = await self._body(visit.headers, receive)
+                body = await self._body(visit, receive)
         except TimeoutError:
             late = RequestError("deadline_exceeded", f"the body was not whole within {self._patience:g} seconds")
             await response(late)(visit.scope, receive, visit.send)
@@ -111,9 +120,9 @@ class Doorway:
             answering.cancel()
             hanging_up.cancel()
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
-        """The whole body. Raises RequestError where it is longer than what is taken."""
-        told = headers.get("content-length", "")
+    async def _body(self, visit: "_Visit", receive: Receive) -> bytes:
+        """The whole body. Raises RequestError where it is longer than what is taken, or all bodies together are."""
+        told = visit.headers.get("content-length", "")
         if told.isdigit() and int(told) > self._max_body:
             raise RequestError("too_large", f"a body of {told} bytes; {self._max_body} are taken")
         parts: list[bytes] = []
@@ -124,6 +133,10 @@ class Doorway:
                 raise _GoneError
             parts.append(message.get("body", b""))
             size += len(parts[-1])
+            visit.held += len(parts[-1])
+            self._held += len(parts[-1])
+            if self._held > self._max_held:
+                raise RequestError("too_busy", "the requests under way are too long together; try again in 1 s", 1)
             if size > self._max_body:
                 raise RequestError("too_large", f"a body of more than {self._max_body} bytes")
             if not message.get("more_body", False):
@@ -153,9 +166,11 @@ class _Visit:
         self.headers = Headers(scope=scope)
         given = self.headers.get(REQUEST_ID, "")
         self.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
-        scope["state"] = {**scope.get("state", {}), "request_id": self.request_id}
         self.started = time.perf_counter()
+        scope["state"] = {**scope.get("state", {}), "request_id": self.request_id, "started": self.started}
         self.status = 500
+        self.held = 0
+        """Bytes of its body that are here."""
         self.has_begun = False
         """Whether an answer is under way."""
         self._send = send
@@ -167,6 +182,12 @@ class _Visit:
             self.status = message["status"]
             MutableHeaders(scope=message)[REQUEST_ID] = self.request_id
         await self._send(message)
+
+
+def give_back_memory() -> None:
+    """Ask the C library to; others than glibc have no such call, and need none."""
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 async def _hung_up(receive: Receive) -> None:

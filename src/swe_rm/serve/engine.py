@@ -18,7 +18,7 @@ from swe_rm.serve.patient import Patient
 from swe_rm.serve.settings import Settings
 from swe_rm.serve.waiting import Waiter, Waiting, rank
 from swe_rm.trajectory import Trajectory
-from swe_rm.verdict import Verdict, Verifier
+from swe_rm.verdict import Verdict, Verifier, judges_together
 
 T = TypeVar("T")
 
@@ -124,6 +124,10 @@ class Engine:
         return self._at_work_since is not None
 
     @property
+    def _is_awaited(self) -> bool:
+        return any(not ticket.done() for job in self._jobs.values() for ticket in job.tickets)
+
+    @property
     def _is_stuck(self) -> bool:
         since = self._at_work_since
         return since is not None and time.monotonic() - since > STUCK * self.settings.deadline
@@ -133,9 +137,9 @@ class Engine:
         self._working = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Finish what was accepted, then stop; what is at work is waited for no longer than a request is."""
+        """Finish what somebody waits for, then stop; a batch whose requests have all been answered is left."""
         until = time.monotonic() + self.settings.deadline
-        while self._jobs and self.is_working and time.monotonic() < until:
+        while self._is_awaited and self.is_working and time.monotonic() < until:
             await asyncio.sleep(0.01)
         if self._working is not None:
             self._working.cancel()
@@ -157,6 +161,8 @@ class Engine:
         Raises RequestError where the line is full or the time is over. Whoever stops waiting (by cancelling) leaves the
         line; what is at work by then is judged to its end and kept.
         """
+        if judges_together(self.verifier):
+            return await self._together(trajectories, seconds)
         found = await self._known(trajectories)
         asked = list({t.attempt_id: t for t in trajectories if t.attempt_id not in found}.values())
         judged: list[Judgement] = await self._told(self._admitted({t.attempt_id: Job(t) for t in asked}), seconds)
@@ -164,6 +170,14 @@ class Engine:
         return [
             Judgement(t, found[t.attempt_id], cached=True) if t.attempt_id in found else answers[t.attempt_id]
             for t in trajectories
+        ]
+
+    async def _together(self, trajectories: Sequence[Trajectory], seconds: float) -> list[Judgement]:
+        """Judged as a whole: these verdicts depend on the company, so it is that of the request and nobody else's."""
+        distinct = list({t.attempt_id: t for t in trajectories}.values())
+        batch = await self.alone(lambda _: self._batch(distinct), trajectories[0], seconds)
+        return [
+            Judgement(t, batch.verdicts.get(t.attempt_id), batch.reasons.get(t.attempt_id, "")) for t in trajectories
         ]
 
     async def alone(self, work: Callable[[Verifier], T], trajectory: Trajectory, seconds: float) -> T:
@@ -181,7 +195,7 @@ class Engine:
             async with asyncio.timeout(seconds):
                 return await asyncio.gather(*tickets.values())
         except TimeoutError:
-            raise RequestError("deadline_exceeded", f"no verdict within {seconds:g} seconds") from None
+            raise RequestError("deadline_exceeded", f"no verdict in the {seconds:.3g} seconds left") from None
         finally:
             for key, ticket in tickets.items():
                 self._withdraw(key, ticket)
@@ -192,6 +206,8 @@ class Engine:
             return {}
         found = await self.aside(lambda: cache.read(trajectories))
         self.gauges.cache.labels("yes").inc(len(found))
+        for verdict in found.values():
+            self.gauges.scores.observe(verdict.score)
         self.gauges.cache.labels("no").inc(len(trajectories) - len(found))
         return found
 
@@ -281,7 +297,8 @@ class Engine:
         judged = [
             (waiter.load.trajectory, batch.verdicts[waiter.key]) for waiter in waiters if waiter.key in batch.verdicts
         ]
-        self.gauges.tokens.inc(self._pace.learn(judged, batch.seconds))
+        self.gauges.tokens.inc(sum(verdict.prompt_tokens or 0 for _, verdict in judged))
+        self._pace.learn(judged, batch.seconds)
         self.gauges.batch_attempts.observe(len(waiters))
         self.gauges.batch_tokens.observe(sum(waiter.tokens for waiter in waiters))
         self.gauges.batch_seconds.observe(batch.seconds)

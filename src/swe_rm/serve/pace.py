@@ -8,6 +8,8 @@ from swe_rm.verdict import Verdict
 CHARACTERS_A_TOKEN = 4.0
 SECONDS_A_TOKEN = 5e-5
 """Of a machine nobody has measured yet."""
+CHARACTERS_A_MESSAGE = 16
+"""Marks around each message, and the work of an empty one."""
 MEMORY = 0.2
 """Weight of the last batch in what was learnt."""
 
@@ -15,7 +17,10 @@ MEMORY = 0.2
 def characters(trajectory: Trajectory) -> int:
     """Of all that a verifier might read of the attempt."""
     said = sum(
-        len(message.content) + len(message.reasoning) + sum(len(call.arguments) for call in message.tool_calls)
+        CHARACTERS_A_MESSAGE
+        + len(message.content)
+        + len(message.reasoning)
+        + sum(len(call.arguments) for call in message.tool_calls)
         for message in trajectory.messages
     )
     return len(trajectory.task.statement) + len(trajectory.patch) + said
@@ -34,12 +39,12 @@ class Pace:
         found = max(1, round(characters(trajectory) / self._characters_a_token))
         return min(found, self._longest_cut) if self._longest_cut else found
 
-    def learn(self, judged: Iterable[tuple[Trajectory, Verdict]], seconds: float) -> int:
-        """Take note of a batch: what was read, by whom, and how long all of it took; its tokens where they are told."""
+    def learn(self, judged: Iterable[tuple[Trajectory, Verdict]], seconds: float) -> None:
+        """Take note of a batch: what was read, and how long all of it took; its tokens are estimated if not told."""
         whole, tokens = 0, 0
         read = 0
         for trajectory, verdict in judged:
-            read += verdict.prompt_tokens or 0
+            read += verdict.prompt_tokens or self.tokens(trajectory)
             if verdict.prompt_tokens and verdict.truncated_tokens:
                 self._longest_cut = max(self._longest_cut, verdict.prompt_tokens)
             elif verdict.prompt_tokens:
@@ -49,4 +54,3 @@ class Pace:
             self._characters_a_token += MEMORY * (max(0.5, whole / tokens) - self._characters_a_token)
         if read:
             self.seconds_a_token += MEMORY * (seconds / read - self.seconds_a_token)
-        return read

@@ -80,7 +80,7 @@ def _parted(text: str, prompt: str) -> tuple[str, str]:
 def _turns(text: str) -> Iterator[dict[str, Any]]:
     """The messages of a rendered chat as model interfaces write them; none where no markers are known."""
     found = [(match.start(), head) for head in _HEADS if (match := head.search(text))]
-    if not found:
+    if not found or not _begins_as_chat(text.lstrip()):  # a text that speaks of marks is none
         return
     heads = list(min(found, key=lambda one: one[0])[1].finditer(text))
     before = _stripped(text[: heads[0].start()])
@@ -95,17 +95,28 @@ def _turns(text: str) -> Iterator[dict[str, Any]]:
             yield from _told(role, content)
 
 
+def _begins_as_chat(text: str) -> bool:
+    return text.startswith(_BEGINS) or any(head.match(text) for head in _HEADS)
+
+
 def _stripped(text: str) -> str:
-    """Without the marks that begin and end a turn."""
-    while True:
-        bare = text.strip()
-        for mark in _ENDS:
-            bare = bare.removesuffix(mark)
-        for mark in _BEGINS:
-            bare = bare.removeprefix(mark)
-        if bare == text:
-            return text
-        text = bare
+    """Without the marks that begin and end a turn. Reads each character once: there may be a million marks."""
+    start, end = 0, len(text)
+    while start < end:
+        if text[start].isspace():
+            start += 1
+        elif mark := next((mark for mark in _BEGINS if text.startswith(mark, start, end)), ""):
+            start += len(mark)
+        else:
+            break
+    while start < end:
+        if text[end - 1].isspace():
+            end -= 1
+        elif mark := next((mark for mark in _ENDS if text.endswith(mark, start, end)), ""):
+            end -= len(mark)
+        else:
+            break
+    return text[start:end]
 
 
 def _said(content: str) -> dict[str, Any]:

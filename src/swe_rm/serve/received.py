@@ -1,5 +1,6 @@
 """Attempts out of request bodies: files of any known format, JSON values in one, or text alone."""
 
+import codecs
 import io
 import zipfile
 from collections import Counter
@@ -14,14 +15,16 @@ from swe_rm.serve import pace
 from swe_rm.serve.failures import RequestError
 from swe_rm.serve.plain_text import attempt_of_text
 from swe_rm.serve.settings import Settings
-from swe_rm.sources import Refusal, chat, open_received, streams
+from swe_rm.sources import Refusal, chat, naming, open_received, streams
 from swe_rm.sources.reader import Record, checked
 from swe_rm.sources.rows import attempt_of
 from swe_rm.trajectory import Trajectory
 
 UNNAMED = "received"
 """What a file is called whose sender does not say."""
-_COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PAR1")
+_STREAMS = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
+"""How gzip and zstd begin."""
+_COMPRESSED = (*_STREAMS, b"PAR1")
 _ZIP = b"PK\x03\x04"
 
 
@@ -73,7 +76,21 @@ def read_value(value: Any, settings: Settings, name: str = UNNAMED) -> Attempt:
     if len(received.attempts) != 1 or received.refusals:
         told = "; ".join(map(str, received.refusals)) or f"holds {len(received.attempts)} attempts"
         raise RequestError("unreadable", f"{name}: one attempt is asked for: {told}")
-    return received.attempts[0]
+    return _of_its_issue(received.attempts[0], name)
+
+
+def _of_its_issue(attempt: Attempt, name: str) -> Attempt:
+    """The attempt under the name of its issue where its format names tasks by their files, and `name` is ours.
+
+    So the attempts of one request at one issue are at one task; `name` tells them apart.
+    """
+    found = attempt.trajectory
+    if found.task.instance_id != name:
+        return attempt
+    task = found.task.model_copy(update={"instance_id": naming.task_of_issue(found.task.statement)})
+    origin = found.origin.model_copy(update={"attempt": name})
+    kept = {field: getattr(found, field) for field in Trajectory.model_fields}  # without the hashes of before
+    return attempt._replace(trajectory=Trajectory(**{**kept, "task": task, "origin": origin}))
 
 
 def read_messages(messages: Sequence[Any], name: str, settings: Settings, **beside: str) -> Attempt:
@@ -108,17 +125,32 @@ def parsed(body: bytes) -> Any:
 def read_body(body: bytes, name: str, settings: Settings) -> Received:
     """The attempts of a body: `{"attempts": [...]}` and `{"files": [...]}` of our own, or the bytes of one file.
 
+    A `model` beside them is what other interfaces ask for, and not looked at.
+
     Of `attempts` each item is a JSON value in any known format, or a text, read by itself. Of `files` each item is
     `{"name", "content"}`: together they are read as a run folder is. Raises RequestError.
     """
+    body = body.removeprefix(codecs.BOM_UTF8)
     if not body.strip():
         raise RequestError("unreadable", "the body is empty")
-    value = _envelope(body)
+    value = _envelope(_opened(body, settings))
     if isinstance(value.get("attempts"), list):
         return _items(value["attempts"], settings)
     if isinstance(value.get("files"), list):
         return read_files([_file(number, item) for number, item in enumerate(value["files"], 1)], settings)
-    return read_files([(name, body)], settings)
+    received = read_files([(name, body)], settings)
+    return received._replace(attempts=tuple(_of_its_issue(one, UNNAMED) for one in received.attempts))
+
+
+def _opened(body: bytes, settings: Settings) -> bytes:
+    """The body decompressed where it is. Raises RequestError where it becomes too long."""
+    if not body.startswith(_STREAMS):
+        return body
+    _check_size([body], settings.max_body)
+    try:
+        return b"".join(streams.chunks(streams.received(UNNAMED, body)))
+    except RecordError:
+        return body  # whoever reads it says what is wrong with it
 
 
 def _envelope(body: bytes) -> Mapping[str, Any]:
@@ -130,7 +162,7 @@ def _envelope(body: bytes) -> Mapping[str, Any]:
         value = streams.parse(body)
     except ValueError:
         return {}  # whoever reads it says what is wrong with it
-    own = isinstance(value, dict) and value.keys() <= {"attempts", "files"}
+    own = isinstance(value, dict) and value.keys() <= {"attempts", "files", "model"}
     return value if own else {}
 
 

@@ -21,6 +21,8 @@ class Settings(Noun):
     """Attempts that may wait or be at work; what comes beyond them is sent away for a while."""
     max_body: int = Field(default=64 << 20, ge=1024)
     """Bytes of a request, as sent and again as decompressed."""
+    max_held: int = Field(default=512 << 20, ge=1024)
+    """Bytes of the requests that are being received or answered; what comes beyond them is sent away for a while."""
     max_tokens: int = Field(default=1_000_000, ge=1)
     """Tokens of one attempt at four characters each, before the length policy cuts it."""
     batch_tokens: int = Field(default=16_384, ge=1)

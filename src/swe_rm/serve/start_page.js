@@ -81,6 +81,8 @@ async function judge(event) {
 }
 
 const form = at("form");
+at("text").addEventListener("input", () => { at("file").value = ""; });
+at("file").addEventListener("change", () => { at("text").value = ""; });
 form.addEventListener("submit", judge);
 form.addEventListener("dragover", (event) => { event.preventDefault(); form.classList.add("over"); });
 form.addEventListener("dragleave", () => form.classList.remove("over"));

@@ -22,6 +22,7 @@ def serve(
     deadline: Annotated[float, typer.Option(min=0.001, help="Seconds within which a request is answered.")] = 300,
     max_waiting: Annotated[int, typer.Option(min=1, help="Attempts that may wait; more are sent away (429).")] = 2048,
     max_body: Annotated[int, typer.Option(min=1024, help="Bytes of a request.")] = 64 << 20,
+    max_held: Annotated[int, typer.Option(min=1024, help="Bytes of all requests under way.")] = 512 << 20,
     max_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an attempt, about.")] = 1_000_000,
     batch_tokens: Annotated[int, typer.Option(min=1, help="Tokens judged at once, about.")] = 16_384,
     batch_attempts: Annotated[int, typer.Option(min=1, help="Attempts judged at once.")] = 64,
@@ -39,6 +40,7 @@ def serve(
     from swe_rm.serve.bearer import check_address, read_bearers
     from swe_rm.serve.running import run
     from swe_rm.serve.settings import Settings
+    from swe_rm.verdict import judges_together
     from swe_rm.verifiers import needs_pool
 
     if engine == "local" and workers > 1:
@@ -50,7 +52,8 @@ def serve(
         cache = None
     settings = Settings(
         host=host, port=port, cache=cache, deadline=deadline, max_waiting=max_waiting, max_body=max_body,
-        max_tokens=max_tokens, batch_tokens=batch_tokens, batch_attempts=batch_attempts, ageing=ageing,
+        max_held=max_held, max_tokens=max_tokens, batch_tokens=batch_tokens, batch_attempts=batch_attempts,
+        ageing=ageing,
     )  # fmt: skip
     if engine == "ray":
         from swe_rm.serve.on_ray import run as run_on_ray
@@ -59,5 +62,8 @@ def serve(
         options = {key: value for key, value in given.items() if value is not None}
         run_on_ray(verifier, settings, bearers, workers=workers, options=options)
     else:
-        run(load(verifier, None, dtype=dtype, device_map=device_map, experts=experts), settings, bearers)
+        judge = load(verifier, None, dtype=dtype, device_map=device_map, experts=experts)
+        if cache and judges_together(judge):
+            say(f"{judge.name} compares the attempts of a request: verdicts are not kept")
+        run(judge, settings, bearers)
     return 0

@@ -29,6 +29,7 @@ class Readiness(Noun):
     """`off`, `on`, or what is wrong with it; the server goes on without it."""
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", responses={200: {"model": Health}, 503: {"model": Health}})
 async def healthz(request: Request) -> Response:
     """Whether the process answers and its batches go on; 503 means that it must be begun anew."""
@@ -38,6 +39,7 @@ async def healthz(request: Request) -> Response:
     return response
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={200: {"model": Readiness}, 503: {"model": Readiness}})
 async def readyz(request: Request) -> Response:
     """Whether another attempt would be taken; 503 where not."""
@@ -56,6 +58,7 @@ async def metrics(request: Request) -> Response:
     return Response(engine_of(request).gauges.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
+@router.head("/", include_in_schema=False)
 @router.get("/", responses={200: {"content": {"text/html": {"schema": {"type": "string"}}}}})
 async def start(request: Request) -> Response:
     """A page with a form: paste or drop an attempt and see its verdict."""

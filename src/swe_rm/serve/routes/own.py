@@ -1,6 +1,7 @@
 """Our own routes: score and rank attempts in any known format."""
 
 from typing import Any
+from urllib.parse import unquote
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -111,7 +112,7 @@ class Ranks(Noun):
 async def body_of(request: Request) -> Received:
     """What the body holds. Raises RequestError."""
     content = await request.body()
-    name = request.headers.get(FILE_NAME) or UNNAMED
+    name = unquote(request.headers.get(FILE_NAME, "")) or UNNAMED
     settings = engine_of(request).settings
     return await read(request, lambda: read_body(content, name, settings))
 

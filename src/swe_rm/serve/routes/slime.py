@@ -8,10 +8,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from swe_rm.serve.asking import bare_answer, body_as, engine_of, json_body, read, verdicts
+from swe_rm.serve.failures import RequestError
 from swe_rm.serve.received import Attempt, read_messages, read_text
 from swe_rm.serve.settings import Settings
 
 router = APIRouter(tags=["trainers"])
+
+_KEY = {"name": "key", "in": "query", "required": False, "schema": {"type": "string"}, "description": "Of the score."}
+
+_MORE = ("verifier", "text_only")
+"""Keys beside the score."""
 
 
 class Sample(BaseModel):
@@ -27,17 +33,19 @@ class Sample(BaseModel):
 
 @router.post(
     "/remote_rm",
-    openapi_extra=json_body(Sample),
+    openapi_extra={**json_body(Sample), "parameters": [_KEY]},
     responses={200: {"content": {"application/json": {"schema": {"anyOf": [{"type": "number"}, {"type": "object"}]}}}}},
 )
 async def remote_rm(request: Request) -> Response:
     """The score as a bare number, or with `?key=NAME` (slime's `--reward-key NAME`) in an object that says more."""
+    key = request.query_params.get("key")
+    if key in _MORE:
+        raise RequestError("bad_request", f"key: {key} says something else in the answer")
     body = await body_as(request, Sample)
     settings = engine_of(request).settings
     attempt = await read(request, lambda: _attempt(body, settings))
     (verdict,) = await verdicts(request, [attempt])
-    key = request.query_params.get("key")
-    more = {"verifier": verdict.verifier, "text_only": attempt.text_only}
+    more = dict(zip(_MORE, (verdict.verifier, attempt.text_only), strict=True))
     value = verdict.score if key is None else {**more, key: verdict.score}
     return bare_answer(value, verdict.verifier, text_only=attempt.text_only)
 
