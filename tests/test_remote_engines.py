@@ -26,12 +26,10 @@ from swe_rm.verifiers.remote.question import (
     Engine,
     Question,
     check_read,
-    of_logprobs,
     share,
     shared_prefix,
     total,
 )
-from swe_rm.verifiers.remote.shown import WIDEST, read_shown
 from swe_rm.verifiers.remote.stand_in import Language, StandIn, Written
 from tests.conftest import attempt
 from tests.engines import QUICK, asking, language, question
@@ -310,6 +308,12 @@ GARBAGE = [
     {"choices": [{"logprobs": {"content": [{"token": "a"}]}}]},
     {"data": []}, {"data": [{"index": 0, "score": 1.5}]}, {"data": [{"index": 7, "score": 0.5}]},
     {"data": [{"probs": [0.5, 0.5]}]}, {"data": [{"probs": [None]}]},
+    {"data": [{"index": 0, "score": True}]}, {"data": [{"probs": [True]}]}, {"scores": [[True, 0.5]]},
+    {"scores": [[0.0, 0.0]]}, {"scores": [[0.9, 0.9]]}, {"token_logprobs": [[0.0, 0.0]]},
+    {"choices": [{"logprobs": {"top_logprobs": [{"token_id:1": -9999.0, "token_id:2": -9999.0}]}}]},
+    {"choices": [{"logprobs": {"top_logprobs": [{"token_id:1": 0.0, "token_id:2": 0.0}]}}]},
+    {"choices": [{"logprobs": {"tokens": ["a"], "top_logprobs": [{"Y": -9999.0, "N": -9999.0}]}}]},
+    {"completion_probabilities": [{"top_logprobs": [{"id": 1, "logprob": -300.0}, {"id": 2, "logprob": -300.0}]}]},
     {"scores": [[0.5]]}, {"scores": [[0.5, -1]]}, {"scores": "x"}, {"token_logprobs": [[None, -1.0]]},
     {"completion_probabilities": []}, {"completion_probabilities": [{"top_logprobs": [{"id": 1}]}]},
     {"truncated": True, "completion_probabilities": [{"top_logprobs": []}]},
@@ -374,68 +378,14 @@ def test_llama_cpp_is_asked_for_all_tokens_where_an_answer_is_not_among_the_like
     found = tiny.logprobs([1, 2, 3])
     order = sorted(range(len(found)), key=lambda id_: -found[id_])
     with StandIn("llama.cpp", tiny) as server:
-        engine = llama_cpp.Completion(Asker(Http(server.url), server.url), [order[0]], [order[-1]])
-        (answer,) = engine([question(1, 2, 3)])
-    assert [body["n_probs"] for _, body in server.requests] == [64, 1 << 20]
+        ask = Asker(Http(server.url), server.url)
+        (answer,) = llama_cpp.Completion(ask, [order[0]], [order[-1]])([question(1, 2, 3)])
+        (spellings,) = llama_cpp.Completion(ask, [order[0]], [order[1], order[-1]])([question(1, 2, 3)])
+    assert [body["n_probs"] for _, body in server.requests] == [64, 1 << 20] * 2
     assert answer.score == pytest.approx(share(found[order[0]], found[order[-1]]), abs=1e-9)
-    assert answer.bounds is None
-
-
-LN = math.log
-
-
-def test_an_answer_that_is_not_shown_is_an_error_or_has_bounds() -> None:
-    shown = {"YES": LN(0.97), "maybe": LN(0.02)}
-    with pytest.raises(EngineAnswerError, match="NO is not among the 2 likeliest tokens"):
-        read_shown(shown, ["YES"], ["NO"])
-    answer = read_shown(shown, ["YES"], ["NO"], "bound")
-    assert answer.bounds == (pytest.approx(0.97 / 0.98), 1.0)
-    assert answer.score == pytest.approx(0.97 / 0.98)
-    assert (answer.logprob_yes, answer.logprob_no) == (None, None)
-    flipped = read_shown({"NO": LN(0.97), "maybe": LN(0.02)}, ["YES"], ["NO"], "bound")
-    assert (flipped.score, flipped.bounds) == (pytest.approx(0.01 / 0.98), (0.0, pytest.approx(0.01 / 0.98)))
-
-
-@pytest.mark.parametrize("missing", ["error", "bound"])
-def test_neither_answer_is_always_an_error(missing: Any) -> None:
-    with pytest.raises(EngineAnswerError, match="neither answer is among the 1 likeliest"):
-        read_shown({"maybe": -0.1}, ["YES"], ["NO"], missing)
-
-
-def test_bounds_too_wide_are_an_error() -> None:
-    with pytest.raises(EngineAnswerError, match="too wide"):
-        read_shown({"YES": LN(0.4), "maybe": LN(0.3)}, ["YES"], ["NO"], "bound")
-
-
-@given(st.lists(st.floats(0.001, 1), min_size=4, max_size=30), st.integers(1, 20), st.data())
-def test_the_true_score_lies_within_the_bounds(masses: list[float], count: int, data: st.DataObject) -> None:
-    whole = math.fsum(masses)
-    logprobs = {place: math.log(mass / whole) for place, mass in enumerate(masses)}
-    yes, no = data.draw(st.permutations(range(len(masses))))[:2]
-    shown = dict(sorted(logprobs.items(), key=lambda item: -item[1])[:count])
-    truth = share(logprobs[yes], logprobs[no])
-    try:
-        answer = read_shown(shown, [yes], [no], "bound")
-    except EngineAnswerError:
-        assert yes not in shown or no not in shown
-        return
-    low, high = answer.bounds or (truth, truth)
-    assert low - 1e-9 <= truth <= high + 1e-9
-    assert high - low <= WIDEST
-    assert low <= answer.score <= high or answer.score == pytest.approx(truth)
-
-
-def test_several_spellings_of_an_answer_add_up() -> None:
-    shown = {"YES": LN(0.3), " YES": LN(0.3), "NO": LN(0.2), "x": LN(0.1)}
-    assert read_shown(shown, ["YES", " YES"], ["NO", " NO"]).score == pytest.approx(0.75)
-    assert total([LN(0.3), LN(0.3)]) == pytest.approx(LN(0.6))
-    assert total([-math.inf, -math.inf]) == -math.inf
-
-
-@pytest.mark.parametrize("pair", [(math.nan, -1.0), (-1.0, math.inf), (-math.inf, -math.inf), (0.5, -1.0)])
-def test_what_is_no_logarithm_of_a_probability_is_an_error(pair: tuple[float, float]) -> None:
-    with pytest.raises(EngineAnswerError):
-        of_logprobs(*pair)
+    no = total([found[order[1]], found[order[-1]]])
+    assert spellings.score == pytest.approx(share(found[order[0]], no), abs=1e-9)
+    assert (answer.bounds, spellings.bounds) == (None, None)
 
 
 # --- OpenAI-style servers ---------------------------------------------------------------------------------------------
@@ -457,7 +407,7 @@ def judgement() -> Iterator[list[Written]]:
     """A reply that quotes its own form before it answers."""
     words = ["I", " write", " <judgement>", "X", ". ", "<", "judgement", ">"]
     reply = [Written(word, {word: -0.01}) for word in words]
-    return iter([[*reply, Written("YES", {"YES": LN(0.8), "NO": LN(0.2)}), Written("</judgement>", {})]])
+    return iter([[*reply, Written("YES", {"YES": math.log(0.8), "NO": math.log(0.2)}), Written("</judgement>", {})]])
 
 
 def test_the_answer_of_a_chat_reply_is_looked_for_and_never_counted(judgement: Iterator[list[Written]]) -> None:

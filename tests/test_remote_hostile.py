@@ -31,7 +31,11 @@ CHAT = {
     ],
     "usage": {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}},
 }
-PLACE = {"tokens": ["Y"], "top_logprobs": [{"Y": -0.5, "N": -1.0, "token_id:1": -0.5, "token_id:2": -1.0}]}
+TWO = {
+    "choices": [{"logprobs": {"top_logprobs": [{"token_id:1": -0.5, "token_id:2": -1.0}]}}],
+    "usage": {"prompt_tokens": 3},
+}
+PLACE = {"tokens": ["Y"], "top_logprobs": [{"Y": -0.5, "N": -1.0}]}
 ROW = {
     "attempt_id": "a", "score": 0.5, "raw_score": 0.25, "logprob_yes": -1.0, "logprob_no": -1.0, "prompt_tokens": 3,
     "truncated_tokens": 0, "verifier": "v@1", "bounds": [0.4, 0.6],
@@ -39,7 +43,7 @@ ROW = {
 READ = {"usage": {"prompt_tokens": 3}}
 BOUND: Any = {"missing": "bound"}
 ENGINES: dict[str, tuple[Callable[[Asker], Any], Any]] = {
-    "vllm": (lambda ask: vllm.Completions(ask, "m", [1], [2]), {"choices": [{"logprobs": PLACE}], **READ}),
+    "vllm": (lambda ask: vllm.Completions(ask, "m", [1], [2]), TWO),
     "scoring": (
         lambda ask: vllm.GenerativeScoring(ask, "m", [1], [2], 99),
         {"data": [{"index": 0, "score": 0.5}], **READ},
@@ -62,6 +66,14 @@ ENGINES: dict[str, tuple[Callable[[Asker], Any], Any]] = {
         lambda ask: openai_style.TopLogprobs(ask, "m", ["Y"], ["N"], **BOUND),
         {"choices": [{"logprobs": PLACE}]},
     ),
+    "bound": (
+        lambda ask: openai_style.TopLogprobs(ask, "m", ["Y"], ["N"], **BOUND),
+        {"choices": [{"logprobs": {"tokens": ["Y"], "top_logprobs": [{"Y": -0.01, "x": -6.0, "z": -6.5}]}}]},
+    ),
+    "spellings": (
+        lambda ask: openai_style.TopLogprobs(ask, "m", ["Y", "y"], ["N", "n"], **BOUND),
+        {"choices": [{"logprobs": {"tokens": ["Y"], "top_logprobs": [{"Y": -0.01, "N": -6.0, "z": -6.5}]}}]},
+    ),
     "chat": (lambda ask: openai_style.TopLogprobs(ask, "m", ["Y"], ["N"], route="chat", after="<", **BOUND), CHAT),
     "judge": (lambda ask: Judge(ask, "m", Words(["YES"], ["NO"]), repeats=1), CHAT),
     "scale": (lambda ask: Judge(ask, "m", Scale({"Y": 1.0, "N": 0.0}, "<"), repeats=1, **BOUND), CHAT),
@@ -71,7 +83,10 @@ ENGINES: dict[str, tuple[Callable[[Asker], Any], Any]] = {
     ),
     "served": (lambda ask: Served(ask, "v@1"), {"verdicts": [ROW], "unscored": [], "refused": []}),
 }
+LARGE = [1_000.0, -1_000.0, 709.0, 0.01, 1e308, -1e308, -9_999.0, 10**18, 2**64 - 1, -(2**63), 5e-324, 0.0, -0.0]
+"""Numbers past what exponentials, and beside what distributions, bear."""
 ODD: Any = st.one_of(
+    st.sampled_from(LARGE), st.floats(allow_nan=False, allow_infinity=False),
     st.none(), st.booleans(), st.integers(-2, 2), st.floats(-3, 3), st.sampled_from(["", "YES", "x", "0"]),
     st.just([]), st.just({}), st.just([[]]), st.just([1]), st.just({"a": 1}), st.just(["ab"]), st.just("a" * 9),
 )  # fmt: skip
@@ -109,17 +124,32 @@ def test_the_whole_answer_is_taken(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("value", [*LARGE, True, False], ids=str)
+def test_any_part_of_an_answer_may_be_any_number(name: str, value: Any) -> None:
+    make, document = ENGINES[name]
+    for path in places(document):
+        check(make, put(document, path, value))
+
+
+def check(make: Callable[[Asker], Any], document: Any) -> None:
+    """An answer that can be one, or an error of ours."""
+    try:
+        answer = asked(make, document)
+    except EngineError:
+        return
+    low, high = answer.bounds or (0.0, 1.0)
+    assert 0 <= low <= high <= 1
+    assert 0 <= answer.score <= 1
+    assert not isinstance(answer.score, bool)
+    assert (answer.logprob_yes is None) == (answer.logprob_no is None)
+    assert all(value is None or -math.inf < value <= 0 for value in (answer.logprob_yes, answer.logprob_no))
+    assert answer.prompt_tokens is None or answer.prompt_tokens >= 0
+
+
+@pytest.mark.parametrize("name", ENGINES)
 @settings(max_examples=150)
 @given(data=st.data())
 def test_any_part_of_an_answer_may_be_anything(name: str, data: st.DataObject) -> None:
     make, document = ENGINES[name]
     path = data.draw(st.sampled_from(places(document)))
-    changed = put(document, path, data.draw(ODD))
-    try:
-        answer = asked(make, changed)
-    except EngineError:
-        return
-    assert math.isfinite(answer.score)
-    assert 0 <= answer.score <= 1
-    assert (answer.logprob_yes is None) == (answer.logprob_no is None)
-    assert answer.prompt_tokens is None or answer.prompt_tokens >= 0
+    check(make, put(document, path, data.draw(ODD)))

@@ -1,9 +1,11 @@
 """A verifier in front of a swe-rm server gives the verdicts of the verifier behind it."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import orjson
 import pytest
 
 pytest.importorskip("fastapi", reason="no FastAPI: pip install 'swe-rm[serve]'")
@@ -21,6 +23,7 @@ from swe_rm.verifiers.remote import Remote
 from swe_rm.verifiers.remote.asking import Asker, Carry, EngineAnswerError, Patience, Reply
 from swe_rm.verifiers.remote.served import Attempts, Served
 from tests.conftest import attempt
+from tests.engines import scripted
 
 POOL = [attempt(f"acme__tool-{task}", number=number) for task in (0, 1) for number in range(1, 20)]
 
@@ -44,8 +47,8 @@ class Told:
     def _verdict(self, t: Trajectory) -> Verdict:
         raw = int(t.attempt_id[:4], 16) / 0xFFFF
         return Verdict(
-            attempt_id=t.attempt_id, score=raw / 2, raw_score=raw, logprob_yes=-1.5, logprob_no=-0.25,
-            prompt_tokens=7, truncated_tokens=3, verifier=self.name,
+            attempt_id=t.attempt_id, score=raw / 2, raw_score=raw, logprob_yes=-150.0, logprob_no=-0.25,
+            bounds=(raw / 2, (1 + raw) / 2), prompt_tokens=7, truncated_tokens=3, verifier=self.name,
         )  # fmt: skip
 
 
@@ -72,6 +75,28 @@ def test_the_verdicts_are_those_of_the_verifier_behind_it() -> None:
     for id_, verdict in found.items():
         assert verdict.model_copy(update={"seconds": None}) == wanted[id_]
     assert {t.attempt_id for t in told.seen} == set(wanted)
+
+
+@pytest.mark.parametrize("bounds", [[0.6, 0.4], [0.5], [0.5, True], [0.5, 2.0], "01"])
+def test_bounds_that_are_none_are_an_error(bounds: object) -> None:
+    row = {"attempt_id": POOL[0].attempt_id, "verifier": "v@1", "score": 0.5, "raw_score": 0.5, "bounds": bounds}
+    carry, _ = scripted(Reply(200, orjson.dumps({"verdicts": [row]})))
+    with pytest.raises(EngineAnswerError, match="bounds"):
+        Served(Asker(carry, "http://there"), "v@1")([Attempts("v@1")(POOL[0])])
+
+
+def test_closing_a_verifier_ends_its_waiting() -> None:
+    def carry(method: str, path: str, body: bytes | None, seconds: float) -> Reply:
+        return Reply(200, b'{"verifier": "v@1"}') if path == "/readyz" else Reply(503, b"")
+
+    remote = load_url("http://there", connect=lambda url, token: carry)
+    assert isinstance(remote, Remote)
+    timer = threading.Timer(0.1, remote.close)
+    timer.start()
+    with pytest.raises(PartlyScoredError, match="nobody waits") as caught:
+        remote(POOL)
+    timer.join()
+    assert caught.value.reasons.keys() == {t.attempt_id for t in POOL}
 
 
 def test_no_outcome_is_sent() -> None:

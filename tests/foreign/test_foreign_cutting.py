@@ -56,6 +56,21 @@ def test_the_end_of_the_log_is_worth_more_than_its_beginning() -> None:
     assert kept[-1] == "<99>"
 
 
+@pytest.mark.parametrize("limit", [500, 2_000, 20_000])
+@pytest.mark.parametrize("size", [50, 1_000, 200_000])
+@pytest.mark.parametrize("where", ["log", "patch", "issue"])
+def test_what_is_kept_fills_the_room_there_is(limit: int, size: int, where: str) -> None:
+    """However much longer than the limit the whole is: a log of 35,000 tokens kept 265 of 500 once."""
+    words = ("lamp " * (size // 5 + 1))[:size]
+    log = tuple(Entry(role, words) for _ in range(400_000 // size) for role in ("assistant", "tool"))
+    prompt = Entry("user", words * (400_000 // size)) if where == "issue" else PROMPT
+    entries = (prompt, *log) if where == "log" else (prompt, Entry("assistant", "I look."))
+    text = Text(entries, words * (400_000 // size) if where == "patch" else "", ISSUE, True)
+    fitted, cut = fit(text, measured, limit, "middle")
+    assert 0.97 * limit <= measured(fitted) <= limit
+    assert cut == measured(text) - measured(fitted)
+
+
 def test_the_longest_thoughts_go_first_and_only_as_many_as_are_needed() -> None:
     sizes = [900, 300, 700, 100, 500]
     log = [Entry("assistant", "t" * size, (Call("run", {"command": str(size)}),)) for size in sizes]

@@ -53,6 +53,9 @@ SMALL = {
     [
         ({"colour": "red"}, "colour: Extra inputs"),
         ({"name": "a b"}, "name: String should match"),
+        ({"name": "\u0441\u0443\u0434\u044c\u044f"}, "name: String should match"),
+        ({"version": "1\u00e9"}, "version: String should match"),
+        ({"answer": {"yes": ["YES", "YES"], "no": ["NO"]}}, "nor one twice"),
         ({"engine": {"kind": "judge"}}, "judge needs a url"),
         ({"engine": {"kind": "transformers", "url": "http://x"}}, "runs in this process and has no url"),
         ({"engine": {"kind": "transformers"}}, "transformers needs weights"),

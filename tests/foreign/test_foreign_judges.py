@@ -2,15 +2,21 @@
 
 import math
 import re
+import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from swe_rm.calibrate import Calibrator
 from swe_rm.scoring import score
 from swe_rm.verdict import PartlyScoredError, by_id
+from swe_rm.verifiers.calibrated import Calibrated
+from swe_rm.verifiers.combined import Mean
 from swe_rm.verifiers.foreign.pairwise import Duel, ring
+from swe_rm.verifiers.foreign.reading import CHARACTERS_PER_TOKEN
 from swe_rm.verifiers.remote.stand_in import StandIn, Written
+from tests.conftest import attempt
 from tests.foreign.verifier_files import POOL, Folder, say
 
 
@@ -104,6 +110,44 @@ def test_pairs_are_judged_in_both_orders_and_the_score_is_the_expectation(folder
     text = server.requests[0][1]["messages"][0]["content"]
     assert "Does the change mend the cause?" in text
     assert text.index("## Attempt A") < text.index("## Attempt B") < text.index("## Criterion")
+
+
+def test_a_row_of_a_pair_says_what_was_cut_of_its_attempt(folder: Folder) -> None:
+    long = attempt("acme__tool-0", number=9, turns=60, said="I think about it at length. " * 4)
+    with StandIn("openai", reply=lambda body: duel_reply({"A": 1.0}, {"B": 1.0})) as server:
+        verifier = folder.load("llm-as-a-verifier", {"url": server.url}, length={"max_tokens": 3_000, "rule": "middle"})
+        found = by_id([POOL[0], long], verifier([POOL[0], long]))
+        with StandIn("openai", reply=lambda body: duel_reply({"A": 1.0}, {"B": 1.0})) as other:
+            whole = folder.load("llm-as-a-verifier", {"url": other.url})
+            whole([POOL[0], long])
+    assert found[POOL[0].attempt_id].truncated_tokens == 0
+    sent, uncut = (min(len(body["messages"][0]["content"]) for _, body in s.requests) for s in (server, other))
+    assert found[long.attempt_id].truncated_tokens == pytest.approx((uncut - sent) / CHARACTERS_PER_TOKEN, abs=1)
+
+
+def test_pairs_and_what_is_made_of_them_are_judged_together(folder: Folder) -> None:
+    engine = {"url": "http://127.0.0.1:1", "model": "m"}
+    pairs, alone = folder.load("llm-as-a-verifier", engine), folder.load("judge", engine)
+    same = Calibrator(method="platt", n=9)
+    for verifier, together in (
+        (pairs, True),
+        (alone, False),
+        (Mean([alone, pairs]), True),
+        (Mean([alone, alone]), False),
+        (Calibrated(Mean([pairs]), same), True),
+        (Calibrated(alone, same), False),
+    ):
+        assert getattr(verifier, "judges_together", False) is together
+
+
+def test_closing_pairs_ends_their_waiting(folder: Folder) -> None:
+    with StandIn("openai", failures=[503] * 99) as server:
+        verifier = folder.load("llm-as-a-verifier", {"url": server.url})
+        timer = threading.Timer(0.1, verifier.close)
+        timer.start()
+        with pytest.raises(PartlyScoredError, match="nobody waits"):
+            verifier(POOL[:2])
+        timer.join()
 
 
 def test_a_letter_that_cannot_be_read_is_an_error_and_no_half(folder: Folder) -> None:

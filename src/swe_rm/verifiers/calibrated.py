@@ -91,6 +91,11 @@ class Calibrated:
         by_id = {t.attempt_id: _group(t, self._calibrator.per) for t in trajectories}
         return self._calibrator(raw, [by_id[verdict.attempt_id] for verdict in verdicts])
 
+    @property
+    def judges_together(self) -> bool:
+        """Whether a score depends on what else is judged in the same call: where the inner verifier's does."""
+        return bool(getattr(self._verifier, "judges_together", False))
+
     def following(self) -> "Calibrated":
         """The same, of a verifier that follows one attempt as it grows."""
         return Calibrated(following(self._verifier), self._calibrator, self._name)

@@ -34,6 +34,11 @@ class Mean:
         name = self.name
         return [_mean([answer[t.attempt_id] for answer in answers], name) for t in trajectories]
 
+    @property
+    def judges_together(self) -> bool:
+        """Whether a score depends on what else is judged in the same call: where a member's does."""
+        return any(getattr(verifier, "judges_together", False) for verifier in self._verifiers)
+
     def following(self) -> "Mean":
         """The same, of members that follow one attempt as it grows."""
         return Mean([following(verifier) for verifier in self._verifiers])

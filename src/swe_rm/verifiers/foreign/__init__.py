@@ -17,6 +17,7 @@ from swe_rm.verifiers.remote.asking import Asker, Http, Patience
 from swe_rm.verifiers.remote.checkpoint import Checkpoint
 from swe_rm.verifiers.remote.discovery import Connect, There, asker
 from swe_rm.verifiers.remote.judge import Decisions, Judge, Scale, Words
+from swe_rm.verifiers.remote.naming import as_a_name
 from swe_rm.verifiers.remote.question import Engine
 from swe_rm.verifiers.remote.served import Attempts, Served
 
@@ -81,17 +82,19 @@ def _check_kind(path: Path, file: VerifierFile, there: There) -> None:
 
 
 def _served(ask: Asker, there: There, at_once: int) -> Verifier:
-    return Remote(Attempts(there.model), Served(ask, there.model), at_once=at_once)
+    return Remote(Attempts(as_a_name(there.model)), Served(ask, there.model), at_once=at_once, close=ask.close)
 
 
 def _own(ask: Asker, there: There, where: Where, folder: Path) -> Verifier:
     """A checkpoint of swe-rm on an engine."""
     reader = Checkpoint(folder, None if there.limit is None else there.limit - 1)
     if where.kind == "vllm" and where.road == "classify":
-        return Remote(reader, vllm.Classify(ask, there.model, version=there.version), at_once=where.at_once)
-    if where.kind not in _BY_IDS:
+        engine: Engine = vllm.Classify(ask, there.model, version=there.version)
+    elif where.kind not in _BY_IDS:
         raise VerifierError(f"{where.url}: kind {where.kind} takes no token ids, which swe-rm's own checkpoints need")
-    return Remote(reader, _BY_IDS[where.kind](ask, there, where, (reader.yes,), (reader.no,)), at_once=where.at_once)
+    else:
+        engine = _BY_IDS[where.kind](ask, there, where, (reader.yes,), (reader.no,))
+    return Remote(reader, engine, at_once=where.at_once, close=ask.close)
 
 
 Ids = tuple[int, ...]
@@ -130,7 +133,7 @@ def _theirs(path: Path, file: VerifierFile, ask: Asker, there: There) -> Verifie
         return Pairwise(file, layout, tokens, ask, there.model, limit)
     reader = Foreign(file, layout, tokens, limit)
     engine = _engine(path, file, answer, ask, there, reader, tokens)
-    return Remote(reader, engine, at_once=file.engine.at_once)
+    return Remote(reader, engine, at_once=file.engine.at_once, close=ask.close)
 
 
 def _engine(

@@ -95,7 +95,7 @@ def _cut_prompt(text: Text, measure: Measure, limit: int, tokens: int) -> tuple[
 
 
 def _shrunk(with_room: Callable[[int], Text], size: int, measure: Measure, limit: int, tokens: int) -> tuple[Text, int]:
-    """The text with the most room, within a hundredth, that fits; with no room where none does."""
+    """The text with the most room, within a hundredth of the limit, that fits; with no room where none does."""
     low, high, best = 0, size, None
     guess = max(0, int(size * (1 - 1.05 * (tokens - limit) / tokens)))
     for _ in range(_ROUNDS):
@@ -105,7 +105,7 @@ def _shrunk(with_room: Callable[[int], Text], size: int, measure: Measure, limit
             low, best = guess, (text, found)
         else:
             high = guess
-        if high - low <= max(1, size // 100):
+        if high - low <= max(1, limit // 100) or limit - limit // 100 <= found <= limit:
             break
         guess = (low + high) // 2
     if best is None:

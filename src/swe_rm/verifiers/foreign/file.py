@@ -22,6 +22,10 @@ _ROUTES: dict[Kind, tuple[Route, ...]] = {
 """Routes of the kinds that have several; the first is taken where none is named."""
 
 
+_IN_A_NAME = r"^[A-Za-z0-9_.-]+$"
+"""A verifier's name stands in headers of HTTP, which are ASCII."""
+
+
 class Where(Noun):
     """The engine."""
 
@@ -126,8 +130,9 @@ class AnswerAt(Noun):
         forms = [bool(self.yes or self.no), bool(self.scale), self.label is not None, bool(self.predicate)]
         if sum(forms) != 1:
             raise ValueError("an answer is one of: yes and no, scale, label, predicate")
-        if bool(self.yes) != bool(self.no) or set(self.yes) & set(self.no):
-            raise ValueError("yes and no are given together and have no spelling in common")
+        spellings = (*self.yes, *self.no)
+        if bool(self.yes) != bool(self.no) or len(set(spellings)) < len(spellings):
+            raise ValueError("yes and no are given together and have no spelling in common, nor one twice")
         if any(not 0 <= value <= 1 for value in self.scale.values()):
             raise ValueError("values of a scale lie between 0 and 1")
         if self.prefill and self.after:
@@ -145,8 +150,8 @@ class Length(Noun):
 class VerifierFile(Noun):
     """The whole file. Paths in it are relative to it."""
 
-    name: str = Field(pattern=r"^[\w.-]+$")
-    version: str = Field(pattern=r"^[\w.-]+$")
+    name: str = Field(pattern=_IN_A_NAME)
+    version: str = Field(pattern=_IN_A_NAME)
     engine: Where
     checkpoint: str | None = None
     """A folder of swe-rm's own: what it reads and how it answers is in its card; its weights are not needed here."""

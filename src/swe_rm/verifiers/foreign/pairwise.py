@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -16,7 +16,8 @@ from swe_rm.verifiers.foreign.reading import CHARACTERS_PER_TOKEN, Layout, short
 from swe_rm.verifiers.foreign.tokens import Tokens
 from swe_rm.verifiers.remote import Spent
 from swe_rm.verifiers.remote.asking import Asker, EngineAnswerError, EngineError
-from swe_rm.verifiers.remote.judge import Said, Scale, in_a_name
+from swe_rm.verifiers.remote.judge import Said, Scale
+from swe_rm.verifiers.remote.naming import in_a_name
 from swe_rm.verifiers.remote.openai_style import SHOWN
 from swe_rm.verifiers.remote.question import cached, usage
 from swe_rm.verifiers.remote.shown import WIDEST
@@ -47,8 +48,11 @@ class Pairwise:
     """Each attempt meets the next one of its task, in a ring; every pair is shown in both orders.
 
     So whoever stands under A is not favoured, and the number of replies grows with the attempts, not with the pairs.
-    An attempt that is alone in its task has no score. A score depends on whom an attempt is compared with.
+    An attempt that is alone in its task has no score.
     """
+
+    judges_together = True
+    """A score depends on whom an attempt is compared with: with others beside it, it is another one."""
 
     def __init__(
         self,
@@ -81,7 +85,8 @@ class Pairwise:
         groups: dict[str, list[Trajectory]] = {}
         for trajectory in trajectories:
             groups.setdefault(trajectory.task.instance_id, []).append(trajectory)
-        texts, reasons = self._texts(trajectories)
+        fitted, reasons = self._fitted(trajectories)
+        texts = {attempt_id: text for attempt_id, (text, _) in fitted.items()}
         ready = {task: [t.attempt_id for t in group if t.attempt_id in texts] for task, group in groups.items()}
         duels = [duel for task, ids in ready.items() for duel in ring(task, ids)] * self._file.engine.repeats
         found: dict[str, list[tuple[Said, Duelled]]] = {attempt_id: [] for attempt_id in texts}
@@ -93,20 +98,24 @@ class Pairwise:
                         reasons[attempt_id] = outcome
                     else:
                         found[attempt_id].append((outcome.said[side], outcome))
-        return self._verdicts(trajectories, found, reasons)
+        return self._verdicts({attempt_id: cut for attempt_id, (_, cut) in fitted.items()}, found, reasons)
 
-    def _texts(self, trajectories: Sequence[Trajectory]) -> tuple[dict[str, Text], dict[str, str]]:
-        """Each attempt in half of the tokens there are."""
-        texts, reasons = {}, {}
+    def close(self) -> None:
+        """See `Remote.close`."""
+        self._asker.close()
+
+    def _fitted(self, trajectories: Sequence[Trajectory]) -> tuple[dict[str, tuple[Text, int]], dict[str, str]]:
+        """Each attempt in half of the tokens there are, and how many that cost; the reason where it cannot be."""
+        fitted, reasons = {}, {}
         for trajectory in trajectories:
             text = text_of(trajectory, self._defused, merge=self._file.merge)
             try:
-                texts[trajectory.attempt_id] = fit(text, self._alone, self._length.max_tokens // 2, self._length.rule)[
-                    0
-                ]
+                found = fit(text, self._alone, self._length.max_tokens // 2, self._length.rule)
             except VerifierError as error:
                 reasons[trajectory.attempt_id] = str(error)
-        return texts, reasons
+            else:
+                fitted[trajectory.attempt_id] = found
+        return fitted, reasons
 
     def _alone(self, text: Text) -> int:
         written = "\n".join(message["content"] for message in self._messages(text, _NOTHING))
@@ -140,13 +149,13 @@ class Pairwise:
 
     def _verdicts(
         self,
-        trajectories: Sequence[Trajectory],
+        cut: Mapping[str, int],
         found: dict[str, list[tuple[Said, Duelled]]],
         reasons: dict[str, str],
     ) -> list[Verdict]:
+        """`cut` says of each attempt that was compared what its text lost; `reasons` grows."""
         verdicts = []
-        for trajectory in trajectories:
-            id_ = trajectory.attempt_id
+        for id_ in cut:
             if id_ in reasons:
                 continue
             if not found[id_]:
@@ -156,21 +165,22 @@ class Pairwise:
             if high - low > WIDEST:
                 reasons[id_] = f"the score lies between {low:.3f} and {high:.3f}: too wide"
                 continue
-            verdicts.append(self._verdict(id_, low, high, [duelled for _, duelled in found[id_]]))
+            verdicts.append(self._verdict(id_, (low, high), cut[id_], [duelled for _, duelled in found[id_]]))
         self._count([duelled for pairs in found.values() for _, duelled in pairs])
         if reasons:
             raise PartlyScoredError(self, verdicts, reasons)
         return verdicts
 
-    def _verdict(self, attempt_id: str, low: float, high: float, duels: Sequence[Duelled]) -> Verdict:
+    def _verdict(self, attempt_id: str, ends: tuple[float, float], cut: int, duels: Sequence[Duelled]) -> Verdict:
         """Half of each reply's cost is its own."""
-        score = (low + high) / 2
+        score = math.fsum(ends) / 2
         return Verdict(
             attempt_id=attempt_id,
             score=score,
             raw_score=score,
-            bounds=(low, high) if high > low else None,
+            bounds=ends if ends[1] > ends[0] else None,
             prompt_tokens=sum(duel.prompt_tokens for duel in duels) // 2,
+            truncated_tokens=cut,
             seconds=sum(duel.seconds for duel in duels) / 2,
             verifier=self.name,
         )

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -41,8 +41,11 @@ class Remote:
     tasks do not wait for each other beyond that.
     """
 
-    def __init__(self, reader: Reader, engine: Engine, *, at_once: int = AT_ONCE) -> None:
-        self._reader, self._engine, self._at_once = reader, engine, at_once
+    def __init__(
+        self, reader: Reader, engine: Engine, *, at_once: int = AT_ONCE, close: Callable[[], None] | None = None
+    ) -> None:
+        """`close` withdraws what is asked of the engine: see `Asker.close`."""
+        self._reader, self._engine, self._at_once, self._close = reader, engine, at_once, close
         self._lock = threading.Lock()
         self.spent = Spent()
         """Summed over all calls."""
@@ -68,6 +71,11 @@ class Remote:
         if reasons:
             raise PartlyScoredError(self, verdicts, reasons)
         return verdicts
+
+    def close(self) -> None:
+        """Nobody waits for verdicts any more: attempts that are under way get none, at once."""
+        if self._close:
+            self._close()
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """What is asked about an attempt, and what was cut."""

@@ -5,7 +5,9 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import CancelledError
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -16,6 +18,9 @@ from swe_rm.trajectory import Noun
 
 AGAIN = frozenset((408, 425, 429, 500, 502, 503, 504))
 """Statuses that another try may mend."""
+LARGEST = 64 << 20
+"""Bytes of an answer at most; the largest that is asked for, llama.cpp's whole vocabulary, has about 10 MB."""
+_WITHDRAWN = "the question was withdrawn"
 _SHOWN = 200
 """Characters of a server's own words that an error repeats."""
 
@@ -57,7 +62,7 @@ class Carry(Protocol):
     """The seam: carries one request and brings its reply."""
 
     def __call__(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
-        """Raises UnreachableError where no reply came within the seconds."""
+        """Raises UnreachableError where no reply came within the seconds, EngineAnswerError for one not to be read."""
         ...
 
 
@@ -84,7 +89,7 @@ class Asker:
         patience: Patience | None = None,
         *,
         extra: Mapping[str, Any] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`where` names the server in errors; `extra` is put into every body, and a null there takes a key out."""
@@ -92,13 +97,21 @@ class Asker:
         self._carry = carry
         self._patience = patience or Patience()
         self._extra = dict(extra or {})
-        self._sleep, self._clock = sleep, clock
+        self._closed = threading.Event()
+        self._sleep, self._clock = sleep or self._closed.wait, clock
         self._lock = threading.Lock()
         self._down_since: float | None = None
 
     def get(self, path: str) -> Any:
         """The JSON document at a path; raises what `post` raises."""
-        return self._ask("GET", path, None)
+        return self._document(path, self._reply("GET", path, None))
+
+    def reply(self, path: str, enough: Callable[[Reply], bool]) -> Reply:
+        """What is at a path, whatever its status; one that another try may mend is taken where it is `enough`.
+
+        Raises EngineDownError.
+        """
+        return self._reply("GET", path, None, enough)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """The JSON document that answers a body.
@@ -107,14 +120,27 @@ class Asker:
         EngineAnswerError for an answer that is not JSON.
         """
         whole = {key: value for key, value in {**body, **self._extra}.items() if value is not None}
-        return self._ask("POST", path, orjson.dumps(whole))
+        return self._document(path, self._reply("POST", path, orjson.dumps(whole)))
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Any:
+    def close(self) -> None:
+        """Nobody waits any more: what is under way ends at once with EngineDownError, and nothing more is asked."""
+        self._closed.set()
+        closing = getattr(self._carry, "close", None)
+        if closing:
+            closing()
+
+    def _reply(
+        self, method: str, path: str, body: bytes | None, enough: Callable[[Reply], bool] = lambda reply: False
+    ) -> Reply:
         started, pause = self._clock(), self._patience.pause
         for number in range(1, self._patience.tries + 1):
+            if self._closed.is_set():
+                raise EngineDownError(f"{self.where}{path}: not asked any more: nobody waits for the answer")
             reply, trouble = self._try(method, path, body)
-            if reply is not None and reply.status not in AGAIN:
-                return self._document(path, reply)
+            if reply is not None and (reply.status not in AGAIN or enough(reply)):
+                with self._lock:
+                    self._down_since = None
+                return reply
             since = self._failed(started)
             wait = max(random.uniform(0.5, 1.0) * pause, (reply and reply.retry_after) or 0.0)
             if number == self._patience.tries or self._clock() + wait - since > self._patience.deadline:
@@ -128,6 +154,8 @@ class Asker:
             reply = self._carry(method, path, body, self._patience.seconds)
         except UnreachableError as error:
             return None, str(error) or "no answer"
+        except EngineAnswerError as error:
+            raise EngineAnswerError(f"{self.where}{path}: {error}") from None
         return reply, f"status {reply.status}: {words(reply.data)}"
 
     def _failed(self, started: float) -> float:
@@ -139,8 +167,6 @@ class Asker:
             return min(started, self._down_since)
 
     def _document(self, path: str, reply: Reply) -> Any:
-        with self._lock:
-            self._down_since = None
         if not 200 <= reply.status < 300:
             raise EngineRefusedError(f"{self.where}{path}: status {reply.status}: {words(reply.data)}", reply.status)
         try:
@@ -165,6 +191,8 @@ def words(data: bytes) -> str:
 class Http:
     """The carrier that is used: connections are kept and shared by threads; no redirect is followed.
 
+    An answer is taken in up to LARGEST bytes, also as unpacked.
+
     Requests run on a loop in a thread of their own, where the time of one is bounded as a whole: a blocking client
     waits for each piece anew, and a server that sends a byte now and then would hold it for ever.
     """
@@ -175,8 +203,9 @@ class Http:
             import httpx2
         except ImportError:
             raise MissingExtraError("httpx2", "remote") from None
-        self._errors = (httpx2.TransportError, httpx2.DecodingError)
-        headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
+        self._errors = httpx2.TransportError
+        headers = {"content-type": "application/json", "accept-encoding": "gzip"}
+        headers |= {"authorization": f"Bearer {token}"} if token else {}
         limits = httpx2.Limits(max_connections=connections, max_keepalive_connections=connections)
         try:
             self._client = httpx2.AsyncClient(
@@ -184,6 +213,7 @@ class Http:
             )
         except (httpx2.InvalidURL, UnicodeError, ValueError) as error:
             raise VerifierError(f"{url}: {error}") from None
+        self._closed = False
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(self._loop,), name="http", daemon=True).start()
         weakref.finalize(self, _close, self._client, self._loop)
@@ -193,18 +223,43 @@ class Http:
         asked = asyncio.run_coroutine_threadsafe(self._carried(method, path, body, seconds), self._loop)
         try:
             return asked.result()
+        except CancelledError:
+            raise UnreachableError(_WITHDRAWN) from None
         finally:
             asked.cancel()  # where this thread was interrupted
 
+    def close(self) -> None:
+        """Withdraw what is under way, and carry nothing more."""
+        self._closed = True
+        self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(self._loop)])
+
     async def _carried(self, method: str, path: str, body: bytes | None, seconds: float) -> Reply:
+        if self._closed:
+            raise UnreachableError(_WITHDRAWN)
         try:
-            async with asyncio.timeout(seconds):
-                reply = await self._client.request(method, path, content=body)
+            async with asyncio.timeout(seconds), self._client.stream(method, path, content=body) as reply:
+                data = await _read(reply.aiter_raw(), reply.headers.get("content-encoding", ""))
         except TimeoutError:
             raise UnreachableError(f"no whole answer within {seconds:g} seconds") from None
         except self._errors as error:
             raise UnreachableError(f"{type(error).__name__}: {error}".rstrip(": ")) from None
-        return Reply(reply.status_code, reply.content, _seconds(reply.headers.get("retry-after", "")))
+        return Reply(reply.status_code, data, _seconds(reply.headers.get("retry-after", "")))
+
+
+async def _read(pieces: AsyncIterator[bytes], coding: str) -> bytes:
+    """A body, unpacked; never more than LARGEST bytes of it. Raises EngineAnswerError."""
+    if coding.lower() not in ("", "identity", "gzip", "x-gzip"):
+        raise EngineAnswerError(f"answers in {coding!r:.40}, and was asked for gzip or nothing")
+    unpacking = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in coding.lower() else None
+    data = bytearray()
+    async for piece in pieces:
+        try:
+            data += unpacking.decompress(piece, LARGEST + 1 - len(data)) if unpacking else piece
+        except zlib.error:
+            raise EngineAnswerError("answers with gzip that cannot be unpacked") from None
+        if len(data) > LARGEST:
+            raise EngineAnswerError(f"answers with more than {LARGEST >> 20} MB")
+    return bytes(data)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from swe_rm.verifiers.remote.asking import Asker, EngineAnswerError
+from swe_rm.verifiers.remote.naming import in_a_name
 from swe_rm.verifiers.remote.openai_style import SHOWN, at_place, places_of_chat
-from swe_rm.verifiers.remote.question import Answer, Missing, Question, cached, dig, probability, usage
+from swe_rm.verifiers.remote.question import Answer, Missing, Question, cached, check_sum, dig, probability, usage
 from swe_rm.verifiers.remote.shown import WIDEST
 
 
@@ -60,6 +61,7 @@ class Scale:
         shown = at_place(places_of_chat(document), self._after)
         if shown is None:
             return None
+        check_sum(shown.values())
         seen = {token: math.exp(logprob) for token, logprob in shown.items()}
         weights = [(self._values[token.strip()], mass) for token, mass in seen.items() if token.strip() in self._values]
         mass = math.fsum(weight for _, weight in weights)
@@ -151,11 +153,6 @@ class Decisions:
             raise EngineAnswerError(f"the server answered with a {kind}")
         found = probability(dig(document, "answers", 0, "probability"), "probability")
         return [Answer(found, prompt_tokens=usage(document, "input_tokens") or usage(document))]
-
-
-def in_a_name(model: str) -> str:
-    """A model as it can stand in a verifier's name: whoever judges is part of the verifier."""
-    return re.sub(r"[^\w.-]+", "-", model).strip("-")
 
 
 def _whole(words: Sequence[str]) -> re.Pattern[str]:

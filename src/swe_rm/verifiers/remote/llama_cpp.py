@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from swe_rm.verifiers.remote.asking import Asker, EngineAnswerError
-from swe_rm.verifiers.remote.question import Answer, Question, check_read, count_of, dig, listed, number, whole
+from swe_rm.verifiers.remote.question import Answer, Question, check_read, count_of, dig, listed, logprob, whole
 from swe_rm.verifiers.remote.shown import read_shown
 
 FIRST = 64
@@ -26,7 +26,7 @@ class Completion:
         """See `Engine`."""
         (question,) = questions
         shown, told = self._shown(question, FIRST)
-        if not any(id_ in shown for id_ in self._yes) or not any(id_ in shown for id_ in self._no):
+        if not all(id_ in shown for id_ in (*self._yes, *self._no)):
             shown, told = self._shown(question, ALL)
         return [read_shown(shown, self._yes, self._no, prompt_tokens=told, completion_tokens=1)]
 
@@ -45,4 +45,4 @@ class Completion:
         told = count_of(document.get("tokens_evaluated")) if isinstance(document, dict) else None
         check_read(told, [question])
         top = listed(document, "completion_probabilities", 0, "top_logprobs")
-        return {whole(dig(row, "id"), "id"): number(dig(row, "logprob"), "logprob") for row in top}, told
+        return {whole(dig(row, "id"), "id"): logprob(dig(row, "logprob"), "logprob") for row in top}, told

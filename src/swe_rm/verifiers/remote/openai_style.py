@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from swe_rm.verifiers.remote.asking import Asker, EngineAnswerError
-from swe_rm.verifiers.remote.question import Answer, Missing, Question, cached, check_read, dig, listed, number, usage
+from swe_rm.verifiers.remote.question import Answer, Missing, Question, cached, check_read, dig, listed, logprob, usage
 from swe_rm.verifiers.remote.shown import read_shown
 
 Route = Literal["completions", "chat"]
@@ -96,7 +96,7 @@ def places_of_chat(document: Any) -> list[Place]:
 
 
 def _of_chat(place: Any) -> Place:
-    shown = {str(dig(row, "token")): number(dig(row, "logprob"), "logprob") for row in listed(place, "top_logprobs")}
+    shown = {str(dig(row, "token")): logprob(dig(row, "logprob"), "logprob") for row in listed(place, "top_logprobs")}
     return Place(str(dig(place, "token")), shown)
 
 
@@ -110,7 +110,7 @@ def _of_completion(document: Any) -> list[Place]:
 def _numbers(top: Any) -> dict[str, float]:
     if not isinstance(top, dict | None):
         raise EngineAnswerError(f"the likeliest tokens are {top!r:.40}")
-    return {str(key): number(value, "logprob") for key, value in (top or {}).items()}
+    return {str(key): logprob(value, "logprob") for key, value in (top or {}).items()}
 
 
 def _given(document: Any, name: str) -> list[Any]:

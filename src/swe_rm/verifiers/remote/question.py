@@ -1,13 +1,18 @@
 """What an engine is asked about an attempt, and what it can answer."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 from swe_rm.trajectory import Trajectory
 from swe_rm.verifiers.remote.asking import EngineAnswerError
 
 Missing = Literal["error", "bound"]
+
+OVER = 1e-2
+"""How far probabilities may add up to more than 1: engines that compute in bf16 are off by less."""
+FAINT = math.log(2.0**-126)
+"""Below the least number that fp32 holds in full: servers write zeros or a floor (-9999) for what lies there."""
 
 
 class Question(NamedTuple):
@@ -77,11 +82,24 @@ class Engine(Protocol):
 
 
 def of_logprobs(yes: float, no: float, **more: Any) -> Answer:
-    """P(YES) / (P(YES) + P(NO)) of two log-probabilities. Raises EngineAnswerError where they say nothing."""
-    if not (math.isfinite(yes) and math.isfinite(no)) or max(yes, no) > 1e-3:
+    """P(YES) / (P(YES) + P(NO)) of two log-probabilities.
+
+    Raises EngineAnswerError where they cannot be of one distribution, or both are too faint to be told from each other.
+    """
+    if not (math.isfinite(yes) and math.isfinite(no)) or max(yes, no) > math.log1p(OVER):
         raise EngineAnswerError(f"log-probabilities {yes} and {no} are none")
+    check_sum([yes, no])
+    if max(yes, no) < FAINT:
+        raise EngineAnswerError(f"log-probabilities {yes:.6g} and {no:.6g}: both answers are as good as impossible")
     yes, no = min(yes, 0.0), min(no, 0.0)
     return Answer(share(yes, no), yes, no, **more)
+
+
+def check_sum(logprobs: Iterable[float]) -> None:
+    """Raise EngineAnswerError where probabilities of different tokens add up to more than 1."""
+    found = math.fsum(map(math.exp, logprobs))
+    if found > 1 + OVER:
+        raise EngineAnswerError(f"the probabilities of different tokens add up to {found:.3f}")
 
 
 def share(yes: float, no: float) -> float:
@@ -98,8 +116,8 @@ def total(logprobs: Sequence[float]) -> float:
 
 
 def probability(value: Any, what: str) -> float:
-    """A number in [0, 1]. Raises EngineAnswerError for anything else, NaN among it."""
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
+    """A number in [0, 1]. Raises EngineAnswerError for anything else, NaN and truth values among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise EngineAnswerError(f"{what} is {value!r}, no probability")
     return float(value)
 
@@ -169,6 +187,14 @@ def number(value: Any, what: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise EngineAnswerError(f"{what} is {value!r}, no number")
     return float(value)
+
+
+def logprob(value: Any, what: str) -> float:
+    """The logarithm of a probability, but for rounding. Raises EngineAnswerError for anything else."""
+    found = number(value, what)
+    if found > math.log1p(OVER):
+        raise EngineAnswerError(f"{what} is {value!r}, no logarithm of a probability")
+    return found
 
 
 def shared_prefix(questions: Sequence[Question]) -> int:

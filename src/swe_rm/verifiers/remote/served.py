@@ -12,8 +12,7 @@ from swe_rm.verifiers.remote.question import (
     count_of,
     dig,
     listed,
-    number,
-    of_logprobs,
+    logprob,
     probability,
     rows,
 )
@@ -56,11 +55,12 @@ class Served:
     def _answer(self, row: Mapping[str, Any]) -> Answer:
         if dig(row, "verifier") != self._verifier:
             raise EngineAnswerError(f"{self._asker.where}: now answers as {row['verifier']}, it was {self._verifier}")
-        answer = Answer(0.0)  # its score follows, as calibrated
-        if row.get("logprob_yes") is not None and row.get("logprob_no") is not None:
-            answer = of_logprobs(*(number(row[key], key) for key in ("logprob_yes", "logprob_no")))
-        return answer._replace(
-            score=probability(dig(row, "score"), "score"),
+        told = [row.get("logprob_yes"), row.get("logprob_no")]
+        yes, no = (None if None in told else min(0.0, logprob(value, "a log-probability")) for value in told)
+        return Answer(
+            probability(dig(row, "score"), "score"),
+            yes,
+            no,
             raw=probability(dig(row, "raw_score"), "raw_score"),
             bounds=_bounds(row),
             prompt_tokens=count_of(row.get("prompt_tokens")),
@@ -72,4 +72,6 @@ def _bounds(row: Mapping[str, Any]) -> tuple[float, float] | None:
     if row.get("bounds") is None:
         return None
     low, high = (probability(end, "bounds") for end in rows(row, "bounds", 2))
+    if low > high:
+        raise EngineAnswerError(f"bounds are {low} and {high}, the low one first")
     return low, high

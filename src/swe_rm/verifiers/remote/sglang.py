@@ -9,7 +9,7 @@ from swe_rm.verifiers.remote.question import (
     Answer,
     Question,
     check_read,
-    number,
+    logprob,
     of_logprobs,
     probability,
     rows,
@@ -57,7 +57,7 @@ class Score:
         told = document.get("token_logprobs") if isinstance(document, dict) else None
         if told is not None:
             row = rows(document, "token_logprobs", count)[place]
-            return [number(value, "token_logprobs") for value in _of_length(row, labels)]
+            return [logprob(value, "token_logprobs") for value in _of_length(row, labels)]
         row = _of_length(rows(document, "scores", count)[place], labels)
         return [math.log(max(probability(value, "scores"), 5e-324)) for value in row]
 

@@ -14,7 +14,7 @@ from swe_rm.verifiers.remote.question import (
     cached,
     check_read,
     dig,
-    number,
+    logprob,
     of_logprobs,
     probability,
     rows,
@@ -62,7 +62,7 @@ class Completions:
                 f"{self._asker.where}: no log-probability of token {id_}, which was asked for: this server does not "
                 "know logprob_token_ids; route generative_scoring, or kind openai, needs none"
             )
-        return number(value, f"the log-probability of token {id_}")
+        return logprob(value, f"the log-probability of token {id_}")
 
 
 class GenerativeScoring:
