@@ -134,6 +134,9 @@ def test_slime_gets_the_number_itself_or_an_object_with_its_key(asked: TestClien
     assert 0 <= asked.post("/remote_rm", json=chat).json() <= 1
 
 
+PATCH = "diff --git a/lamp b/lamp\n+lit = True\n"
+
+
 def test_nemo_gym_gets_its_body_back_with_a_reward(asked: TestClient) -> None:
     call = {"type": "function_call", "call_id": "1", "name": "bash", "arguments": '{"command": "ls"}'}
     output = [
@@ -143,10 +146,12 @@ def test_nemo_gym_gets_its_body_back_with_a_reward(asked: TestClient) -> None:
     ]
     asked_for = {"input": [{"role": "user", "content": "The lamp hums."}], "tools": []}
     body = {"responses_create_params": asked_for, "response": {"id": "r", "output": output}, "instance_id": "lamp-1"}
-    found = asked.post("/verify", json={**body, "patch": "diff --git a/lamp b/lamp\n", "extra": {"x": [1]}}).json()
-    assert found.keys() == {*body, "patch", "extra", "reward"}
+    found = asked.post("/verify", json={**body, "model_patch": PATCH, "extra": {"x": [1]}}).json()
+    assert found.keys() == {*body, "model_patch", "extra", "reward"}
     assert found["response"] == {"id": "r", "output": output}
-    assert found["reward"] != asked.post("/verify", json=body).json()["reward"], "the patch is read"
+    bare = asked.post("/verify", json=body).json()["reward"]
+    assert found["reward"] != bare, "the patch is read"
+    assert asked.post("/verify", json={**body, "patch": PATCH}).json()["reward"] == bare, "the gold one is not"
     assert error(asked.post("/verify", json={**body, "response": {"output": []}}), 422) == "unreadable"
 
 

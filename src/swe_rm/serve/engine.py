@@ -144,6 +144,8 @@ class Engine:
         if self._working is not None:
             self._working.cancel()
             await asyncio.wait({self._working})
+        if close := getattr(self.verifier, "close", None):
+            close()  # what is still asked of an engine is given up
         self._worker.shutdown(wait=False)
         self._readers.shutdown()
         if self.cache is not None:

@@ -15,7 +15,8 @@ from swe_rm.serve.settings import Settings
 router = APIRouter(tags=["trainers"])
 
 _TASK = ("instance_id", "task_id", "problem_statement", "repo")
-_PATCH = ("patch", "model_patch", "git_patch")
+_PATCH = ("model_patch", "git_patch")
+"""Not `patch`: in rows of tasks that is the gold one."""
 
 
 class Asked(BaseModel):
