@@ -183,6 +183,20 @@ def test_the_retry_loop_of_swe_agent_gets_one_number_on_the_last_line(asked: Tes
     assert error(asked.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": 7}]}), 422)
 
 
+def test_a_diff_at_the_end_of_a_text_is_the_patch(asked: TestClient) -> None:
+    log = "The lamp hums.\n\nI print\n<submission>\nhere.\n</submission>\nThen I mend it."
+    for text, patch in (
+        (f"{log}\n<submission>\n{diff(1)}\n</submission>\n", diff(1) + "\n"),
+        (f"{log}\n<submission>\n\n</submission>", ""),
+        (log, ""),
+    ):
+        found = asked.post("/v1/chat/completions", json={"messages": [{"role": "user", "content": text}]})
+        wanted = attempt_of_text(log, "messages", patch=patch)
+        assert wanted.finished == bool(patch)
+        assert float(found.json()["choices"][0]["message"]["content"]) == round(share(wanted), 6)
+        assert found.headers["x-swe-rm-text-only"] == ("false" if patch else "true")
+
+
 def submissions(*bodies: str) -> dict[str, Any]:
     """What SWE-agent's chooser sends under the templates of docs/serve.md."""
     written = "".join(f"<submission {number}>\n{body}\n</submission>\n" for number, body in enumerate(bodies))

@@ -1,4 +1,4 @@
-"""Numbered submissions at one issue out of a text, as SWE-agent's chooser has them written, for one to be chosen."""
+"""Submissions out of a text, as SWE-agent's templates write them: one after a log, or several to choose from."""
 
 import re
 
@@ -12,9 +12,23 @@ from swe_rm.sources.reader import attempt
 CHOOSER = "swe-rm-choose"
 """The model's name in requests that ask which submission is best."""
 
+_ONE = "\n<submission>\n"
 _OPENING = re.compile(r"^<submission (\d{1,4})>$", re.MULTILINE)
 _CLOSING = "</submission>"
 _DIFF = re.compile(r"^(?:diff --git |--- )", re.MULTILINE)
+
+
+def parted(text: str) -> tuple[str, str]:
+    """(text, diff): what stands before the last line `<submission>`, and what stands from there to `</submission>`.
+
+    No diff where the text does not end so. A line of a diff begins with another character, so the last such line is
+    not the agent's.
+    """
+    before, opening, after = text.rstrip().rpartition(_ONE)
+    if not opening or not after.endswith(_CLOSING):
+        return text, ""
+    patch = after.removesuffix(_CLOSING).strip()
+    return before, patch + "\n" if _DIFF.search(patch) else ""
 
 
 def read_submissions(text: str, name: str, settings: Settings) -> dict[int, Attempt]:

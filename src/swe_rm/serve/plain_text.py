@@ -41,8 +41,8 @@ class Piece(NamedTuple):
     inside: bool
 
 
-def attempt_of_text(text: str, name: str, prompt: str = "", instance_id: str = "") -> Trajectory:
-    """The attempt a text tells of, with no patch: it stands for itself, and is not finished.
+def attempt_of_text(text: str, name: str, prompt: str = "", instance_id: str = "", patch: str = "") -> Trajectory:
+    """The attempt a text tells of; without a patch it is not finished.
 
     Where it has known chat markers its messages are taken apart. Else `prompt`, or without one the first paragraph, is
     the issue and the rest is what the agent said. `name` tells attempts of one policy at one task apart. The task is
@@ -64,7 +64,7 @@ def attempt_of_text(text: str, name: str, prompt: str = "", instance_id: str = "
         attempt=name,
         instance_id=instance_id or naming.task_of_issue(statement),
         messages=messages,
-        patch="",
+        patch=patch,
         statement=statement,
     ).trajectory
 

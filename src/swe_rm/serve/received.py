@@ -103,15 +103,17 @@ def read_messages(messages: Sequence[Any], name: str, settings: Settings, **besi
     return Attempt(found.trajectory)
 
 
-def read_text(text: str, name: str, settings: Settings, prompt: str = "", instance_id: str = "") -> Attempt:
-    """The attempt a text tells of. Raises RequestError where it tells of none."""
+def read_text(
+    text: str, name: str, settings: Settings, prompt: str = "", instance_id: str = "", patch: str = ""
+) -> Attempt:
+    """The attempt a text tells of, its patch given apart or not known. Raises RequestError where it tells of none."""
     _check_length(len(text), name, settings)  # before it is taken apart into what may be a million messages
     try:
-        trajectory = attempt_of_text(text, name, prompt, instance_id)
+        trajectory = attempt_of_text(text, name, prompt, instance_id, patch)
     except ValueError as error:
         raise RequestError("unreadable", f"{name}: {error}") from None
     check_tokens(trajectory, settings)
-    return Attempt(trajectory, text_only=True)
+    return Attempt(trajectory, text_only=not trajectory.patch)
 
 
 def parsed(body: bytes) -> Any:

@@ -62,8 +62,8 @@ class Completion(BaseModel):
 async def complete(request: Request) -> Response:
     """P(resolved) as the whole text of the answer; asked as `swe-rm-choose`, the number of the best submission.
 
-    Messages with an assistant's among them are a log. Else what the user wrote is an attempt as text, or an issue and
-    numbered submissions.
+    Messages with an assistant's among them are a log. Else what the user wrote is an attempt as text, its diff
+    at the end between lines `<submission>` and `</submission>` where there is one, or an issue and numbered submissions.
     """
     body = await body_as(request, ChatRequest)
     if body.stream:
@@ -95,7 +95,8 @@ def _choice(index: int, said: str) -> dict[str, Any]:
 def _attempt(messages: list[dict[str, Any]], settings: Settings) -> Attempt:
     if any(message.get("role") == "assistant" for message in messages):
         return read_messages(messages, "messages", settings)
-    return read_text("\n\n".join(_asked(messages)), "messages", settings)
+    text, patch = choosing.parted("\n\n".join(_asked(messages)))
+    return read_text(text, "messages", settings, patch=patch)
 
 
 def _submissions(messages: list[dict[str, Any]], settings: Settings) -> dict[int, Attempt]:
