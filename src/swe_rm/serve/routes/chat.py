@@ -63,7 +63,7 @@ async def complete(request: Request) -> Response:
     """P(resolved) as the whole text of the answer; asked as `swe-rm-choose`, the number of the best submission.
 
     Messages with an assistant's among them are a log. Else what the user wrote is an attempt as text, its diff
-    at the end between lines `<submission>` and `</submission>` where there is one, or an issue and numbered submissions.
+    at the end between lines `<submission>` and `</submission>` where there is one, or an issue and numbered ones.
     """
     body = await body_as(request, ChatRequest)
     if body.stream:
