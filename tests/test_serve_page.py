@@ -88,6 +88,22 @@ def test_a_dropped_file_gets_a_verdict_for_each_attempt(page: Any) -> None:
     assert "refused: /run.jsonl line 4" in page.inner_text("#results")
 
 
+def test_what_was_given_last_is_judged(page: Any) -> None:
+    file = {"name": "run one.jsonl", "mimeType": "text/plain", "buffer": json.dumps(log(1)).encode()}
+    page.set_input_files("#file", file)
+    page.click("#judge")
+    settled(page)
+    assert page.inner_text("#results h2") == "tinkers__lantern-1 / mill / 1"
+    page.fill("#text", json.dumps(log(2)))
+    page.click("#judge")
+    settled(page)
+    assert page.inner_text("#results h2") == "tinkers__lantern-2 / mill / 2"
+    page.set_input_files("#file", file)
+    page.click("#judge")
+    settled(page)
+    assert page.inner_text("#results h2") == "tinkers__lantern-1 / mill / 1"
+
+
 def test_text_says_that_it_is_text_only_and_hostile_text_is_text(page: Any) -> None:
     page.fill("#text", f"The lamp hums. {HOSTILE}\n\n{HOSTILE}")
     page.click("#judge")
