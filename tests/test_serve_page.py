@@ -97,7 +97,7 @@ def test_what_was_given_last_is_judged(page: Any) -> None:
     page.fill("#text", json.dumps(log(2)))
     page.click("#judge")
     settled(page)
-    assert page.inner_text("#results h2") == "tinkers__lantern-2 / mill / 2"
+    assert page.inner_text("#results h2") == "tinkers__lantern-1 / mill / 2"
     page.set_input_files("#file", file)
     page.click("#judge")
     settled(page)
