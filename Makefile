@@ -35,7 +35,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 # What trainers and agents pin excludes one another: one environment each, and swe-rm without what it depends on.
-BRIDGES := $(or $(ONLY),trl verl verifiers inspect mini_swe_agent)
+BRIDGES := $(or $(ONLY),trl verl verifiers inspect mini_swe_agent openai)
 
 test-bridges: .venv/.dev $(BRIDGES:%=.bridges/%/.ready)
 	@set -e; for name in $(BRIDGES); do \

@@ -257,27 +257,6 @@ def test_decisions_answer_predicates_and_refuse_other_questions_one_by_one(asked
     assert error(asked.post("/v1/decisions", json={"model": "m", "input": "x", "questions": []}), 400) == "bad_request"
 
 
-def test_the_official_sdk_reads_a_decision() -> None:
-    openai = pytest.importorskip("openai", minversion="3.54", reason="decisions came with openai 3.54")
-    from tempfile import TemporaryDirectory
-
-    from benchmarks.load import served
-
-    with TemporaryDirectory() as folder, served(Path(folder), "--verifier", "tests.serving:Hashed") as server:
-        sdk = openai.OpenAI(base_url=f"http://127.0.0.1:{server.port}/v1", api_key=TOKEN)
-        question = {"type": "predicate", "instructions": "Is it mended?", "name": "mended"}
-        found = sdk.decisions.create(model="swe-rm", input=DECISION_LOG, questions=[question])
-        assert type(found.answers[0]).__name__.endswith("Predicate")
-        assert (found.answers[0].name, found.model) == ("mended", "hashed@1")
-        assert 0 <= found.answers[0].probability <= 1
-        text = "The lamp hums.\n\nMended."
-        again = sdk.decisions.create(model="swe-rm", input=text, questions=[question])
-        assert again.answers[0].probability == share(attempt_of_text(text, "1"))
-        with pytest.raises(openai.UnprocessableEntityError) as refused:
-            sdk.decisions.create(model="swe-rm", input="no log", questions=[question])
-        assert refused.value.body["type"] == "unreadable"
-
-
 # --- the verifier itself ---------------------------------------------------------------------------------------------
 
 
