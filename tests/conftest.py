@@ -116,3 +116,14 @@ def tiny_checkpoint(vocabulary: Vocabulary, tmp_path_factory: pytest.TempPathFac
     made = model.create(shape, vocabulary, TINY_POLICY, name="tiny", seed=1)
     made.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the playground: three bugs in each of two of its packages."""
+    from swe_rm.playground import making
+
+    folder = tmp_path_factory.mktemp("playground") / "world"
+    config = making.MakeConfig(per_package=3, packages=("ledgerbook", "spanset"))
+    making.make(config, folder)
+    return folder

@@ -24,10 +24,12 @@ from swe_rm.verbs.label import label
 from swe_rm.verbs.mix import mix
 from swe_rm.verbs.options import STDOUT
 from swe_rm.verbs.parity import parity
+from swe_rm.verbs.playground import playground
 from swe_rm.verbs.progress import progress
 from swe_rm.verbs.rank import rank
 from swe_rm.verbs.score import score
 from swe_rm.verbs.serve import serve
+from swe_rm.verbs.simulate import simulate
 from swe_rm.verbs.telling import say
 from swe_rm.verbs.train import train
 
@@ -40,13 +42,14 @@ app = typer.Typer(
 )
 
 VERBS = (
-    rank, score, progress, evaluate, compare, parity, attack, audit, train, calibrate, ingest, mix, inspect, label,
-    export, collect, serve, doctor,
+    rank, score, progress, evaluate, compare, parity, attack, audit, simulate, train, calibrate, ingest, mix, inspect,
+    label, export, collect, serve, doctor,
 )  # fmt: skip
 """In the order of --help."""
 
 for verb in VERBS:
     app.command()(verb)
+app.add_typer(playground, name="playground")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

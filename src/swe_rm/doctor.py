@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import swe_rm
 from swe_rm.errors import SweRmError
+from swe_rm.playground import probes
 from swe_rm.verifiers import SHIPPED, load_verifier
 
 if TYPE_CHECKING:
@@ -40,7 +41,19 @@ def findings() -> Iterator[tuple[str, str]]:
         yield f"extra {extra}", ", ".join(_versions(extra)) + hint
     if importlib.util.find_spec("torch"):
         yield from _torch()
+    yield "playground", _limits()
     yield from _shipped()
+
+
+def _limits() -> str:
+    """Which limits of the playground's sandbox hold on this machine: each one is tried, which takes some seconds."""
+    try:
+        found = dict(probes.held())
+    except SweRmError as error:
+        return f"no attempt can be run: {error}"
+    missing = [limit for limit, holds in found.items() if not holds]
+    held = f"limits that hold: {', '.join(limit for limit in found if limit not in missing) or 'none'}"
+    return f"{held}; that do not: {', '.join(missing)}" if missing else held
 
 
 def _usable_processors() -> int:

@@ -12,8 +12,10 @@ RECORDS = {"pydantic", "orjson", "zstandard", "yaml", "rich", "typer"}
 
 VERBS = [
     "rank", "score", "evaluate", "compare", "parity", "train", "calibrate", "ingest", "inspect", "label", "collect",
-    "export", "mix", "doctor", "attack", "audit", "progress", "serve",
+    "export", "mix", "doctor", "attack", "audit", "progress", "serve", "simulate",
 ]  # fmt: skip
+
+PLAYGROUND = ["make", "rollout", "label"]
 
 HELP = "from swe_rm.__main__ import main; import sys; assert main({!r}) == 0"
 
@@ -29,7 +31,11 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not loaded("import swe_rm; dir(swe_rm)") & (LIBRARIES | RECORDS)
 
 
-@pytest.mark.parametrize("argv", [["--help"], *([verb, "--help"] for verb in VERBS)], ids=lambda argv: argv[0])
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], *([verb, "--help"] for verb in VERBS), *(["playground", verb, "--help"] for verb in PLAYGROUND)],
+    ids=lambda argv: " ".join(argv[:-1]),
+)
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:
     assert not loaded(HELP.format(argv)) & LIBRARIES
 

@@ -91,6 +91,7 @@ def test_no_host_is_named_where_packages_are_installed() -> None:
 
 def test_the_readme_names_commands_that_exist() -> None:
     known = {command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {group.name for group in app.registered_groups if group.name}
     named = set(
         re.findall(r"swe-rm (?!--)([a-z]+)", "\n".join([*blocks("sh"), *re.findall(r"`(swe-rm [^`]+)`", README)]))
     )

@@ -1,0 +1,165 @@
+"""Outcomes by running tests: an attempt's patch on the task's code, the tests put back as they are, F2P and P2P run.
+
+What an attempt does to itself (a crash, a hang, a full disk, deleted tests) is unresolved. What goes wrong with us or
+the machine is unknown, and says so.
+"""
+
+import queue
+import shutil
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from pathlib import Path
+
+from pydantic import Field
+
+from swe_rm.playground.checkouts import TESTS, Checkouts
+from swe_rm.playground.sandbox import Limits, Ran, Sandbox, SandboxError, Scratch, remove, scratch
+from swe_rm.playground.world import PlaygroundTask
+from swe_rm.trajectory import Noun, Outcome
+
+_PASSED = "passed"
+_WHY = {
+    "disk": "its files fill the disk",
+    "processes": "it starts more processes than it may",
+    "wall": "it does not end in time",
+}
+_XCPU, _KILLED = -int(signal.SIGXCPU), -int(signal.SIGKILL)
+_NOT_GIT = (126, 127, _KILLED)
+"""Exit codes that are not git's: it was not found, could not be started, or was killed."""
+
+
+class Judged(Noun):
+    """What the tests said of a patch."""
+
+    outcome: Outcome
+    why: str
+    """In words: which test fails, what it did, or what went wrong with us."""
+    applied: bool = False
+    """Whether there was a patch that applies."""
+    tests: dict[str, str] = Field(default={})
+    """Result by test, of those that were reached."""
+    seconds: float = 0.0
+
+
+class Labeller:
+    """Tests patches one after the other, in a sandbox of its own."""
+
+    def __init__(self, checkouts: Checkouts, sandbox: Sandbox) -> None:
+        self._checkouts = checkouts
+        self._sandbox = sandbox
+
+    def label(self, task: PlaygroundTask, patch: str) -> Judged:
+        """The outcome of a patch at a task; nothing is raised for what a patch does, or for a run that fails.
+
+        Raises SweRmError when the task itself cannot be set up.
+        """
+        if not patch.strip():
+            return Judged(outcome=Outcome.UNRESOLVED, why="there is no patch")
+        try:
+            return self._label(task, patch)
+        except SandboxError as error:
+            return Judged(outcome=Outcome.UNKNOWN, why=str(error))
+
+    def _label(self, task: PlaygroundTask, patch: str) -> Judged:
+        with scratch(within=self._checkouts.folder) as within:
+            if why := self._set_up(task, patch, within):
+                return Judged(outcome=Outcome.UNRESOLVED, why=why)
+            ran = self._sandbox.run_tests(within, [*task.fail_to_pass, *task.pass_to_pass])
+        if ran.ended == "wall" or (not ran.ended and ran.code == _KILLED):
+            return self._doubtful(task, patch, ran)
+        return _judged(task, ran)
+
+    def _doubtful(self, task: PlaygroundTask, patch: str, ran: Ran) -> Judged:
+        """Of a run that took too long or was killed: whether the machine is at fault, by what is known to be right."""
+        if patch != task.patch and self.label(task, task.patch).outcome is Outcome.RESOLVED:
+            return _judged(task, ran)
+        why = "the machine is too slow" if ran.ended else "the run was killed"
+        return Judged(outcome=Outcome.UNKNOWN, why=f"{why}: the gold patch does not come to its end either")
+
+    def _set_up(self, task: PlaygroundTask, patch: str, within: Scratch) -> str:
+        """Put code, patch and tests there; why that is not possible with this patch."""
+        shutil.copytree(self._checkouts.code(task), within.checkout, dirs_exist_ok=True)
+        lines = patch if patch.endswith("\n") else patch + "\n"
+        (within.root / "patch.diff").write_bytes(lines.encode("utf-8", "replace"))
+        applied = self._sandbox.run(within, "git apply --whitespace=nowarn ../patch.diff")
+        if applied.ended == "wall" or applied.code in _NOT_GIT:
+            raise SandboxError(f"git could not be run: {_WHY.get(applied.ended) or applied.output.strip()[-200:]}")
+        if applied.ended:
+            return _WHY[applied.ended]
+        if applied.code:
+            return "the patch does not apply"
+        _replace(within.checkout / TESTS, self._checkouts.tests(task) / TESTS)
+        return ""
+
+
+def label_all(
+    patches: Sequence[tuple[PlaygroundTask, str]],
+    world: Path,
+    limits: Limits | None = None,
+    workers: int = 1,
+    progress: Callable[[int], None] | None = None,
+) -> list[Judged]:
+    """The outcome of each patch at its task, in their order; equal patches at one task are tested once.
+
+    `world` is the folder that the tasks were read from. Raises SweRmError when a task cannot be set up.
+    """
+    found: dict[tuple[str, str], Judged] = {}
+    free: queue.SimpleQueue[Labeller] = queue.SimpleQueue()
+
+    def one(key: tuple[str, str], task: PlaygroundTask) -> None:
+        labeller = free.get()
+        try:
+            found[key] = labeller.label(task, key[1])
+        finally:
+            free.put(labeller)
+
+    with ExitStack() as stack:
+        checkouts = stack.enter_context(Checkouts(world))
+        for _ in range(workers):
+            free.put(Labeller(checkouts, stack.enter_context(Sandbox(limits))))
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        wanted = {(task.instance_id, patch): task for task, patch in patches}
+        for done in as_completed([pool.submit(one, key, task) for key, task in wanted.items()]):
+            done.result()
+            if progress:
+                progress(1)
+    return [found[task.instance_id, patch] for task, patch in patches]
+
+
+def _replace(folder: Path, content: Path) -> None:
+    """Put a folder in the place of whatever is there by that name."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    elif folder.exists():
+        remove(folder)
+    shutil.copytree(content, folder)
+
+
+def _judged(task: PlaygroundTask, ran: Ran) -> Judged:
+    wanted = [*task.fail_to_pass, *task.pass_to_pass]
+    bad = [name for name in wanted if ran.tests.get(name) != _PASSED]
+    tampered = [name for name, result in ran.tests.items() if result == "tampered"]
+    if ran.ended:
+        why = _WHY[ran.ended]
+    elif tampered:
+        why = f"it rewrites unittest's {tampered[0]}"
+    elif ran.code == _XCPU:
+        why = f"it takes too much processor time in {bad[0]}" if bad else "it takes too much processor time"
+    elif bad and bad[0] not in ran.tests:
+        why = f"the run ends with code {ran.code} before {bad[0]}"
+    elif bad:
+        why = f"{len(bad)} of {len(wanted)} tests do not pass: {bad[0]}"
+    elif ran.code:
+        why = f"all tests pass, and the run ends with code {ran.code}"
+    else:
+        why = f"{len(wanted)} tests pass"
+    resolved = not (ran.ended or tampered or bad or ran.code)
+    return Judged(
+        outcome=Outcome.RESOLVED if resolved else Outcome.UNRESOLVED,
+        why=why,
+        applied=True,
+        tests={name: ran.tests[name] for name in wanted if name in ran.tests},
+        seconds=ran.seconds,
+    )

@@ -1,0 +1,186 @@
+"""Outcomes by running tests: what an attempt does to itself is unresolved, what goes wrong with us is unknown."""
+
+import os
+import re
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from swe_rm.errors import SweRmError
+from swe_rm.playground.checkouts import Checkouts, diff
+from swe_rm.playground.labelling import Labeller, label_all
+from swe_rm.playground.sandbox import Limits, Ran, Sandbox, Scratch
+from swe_rm.playground.world import PlaygroundTask, read_world
+from swe_rm.trajectory import Outcome
+
+TIGHT = Limits(cpu_seconds=1, wall_seconds=3, memory_mb=256, file_mb=1, disk_mb=4, processes=16)
+FILE = "ledgerbook/book.py"
+
+
+@pytest.fixture(scope="module")
+def task(world: Path) -> PlaygroundTask:
+    return next(task for task in read_world(world).values() if task.package == "ledgerbook")
+
+
+@pytest.fixture(scope="module")
+def checkouts(world: Path) -> Iterator[Checkouts]:
+    with Checkouts(world) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def labeller(checkouts: Checkouts) -> Iterator[Labeller]:
+    with Sandbox(TIGHT) as sandbox:
+        yield Labeller(checkouts, sandbox)
+
+
+def beginning(checkouts: Checkouts, task: PlaygroundTask, code: str) -> str:
+    """A patch that puts lines at the beginning of the package, beside the task's own patch."""
+    path = "ledgerbook/__init__.py"
+    text = (checkouts.start(task) / path).read_text()
+    return task.patch + diff({path: text}, {path: f"{code}\n{text}"})
+
+
+def test_the_tasks_own_patch_resolves_it(labeller: Labeller, task: PlaygroundTask) -> None:
+    tested = labeller.label(task, task.patch)
+    assert (tested.outcome, tested.applied) == (Outcome.RESOLVED, True)
+    assert set(tested.tests) == {*task.fail_to_pass, *task.pass_to_pass}
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ("", "there is no patch"),
+        ("  \n", "there is no patch"),
+        ("no patch at all", "does not apply"),
+        ("diff --git a/x b/../../x\n--- a/x\n+++ b/../../x\n@@ -0,0 +1 @@\n+x\n", "does not apply"),
+        (
+            "diff --git a/n.md b/n.md\nnew file mode 100644\n--- /dev/null\n+++ b/n.md\n@@ -0,0 +1 @@\n+x\n",
+            "do not pass",
+        ),
+    ],
+)
+def test_what_does_not_mend_it(labeller: Labeller, task: PlaygroundTask, patch: str, why: str) -> None:
+    tested = labeller.label(task, patch)
+    assert tested.outcome is Outcome.UNRESOLVED
+    assert why in tested.why
+
+
+HOSTILE = {
+    "a crash": ("import os; os.abort()", "ends with code -6 before"),
+    "an early end": ("import os; os._exit(0)", "ends with code 0 before"),
+    "a polite end": ("raise SystemExit(0)", "ends with code 0 before"),
+    "a busy loop": ("while True: pass", "too much processor time|does not end in time"),
+    "a hang": ("import time; time.sleep(60)", "does not end in time"),
+    "a kill": ("import os; os.kill(os.getpid(), 9)", "ends with code -9 before"),
+    "all memory": ("x = bytearray(10**9)", "before"),
+    "a full disk": (
+        "import time\nfor n in range(60):\n    open(f'f{n}', 'wb').write(bytes(10**6)); time.sleep(0.02)",
+        "fill the disk",
+    ),
+    "forks": ("import os\nwhile True:\n    os.fork()", "before"),
+    "other rules": (
+        "import unittest\nunittest.TestCase.assertEqual = lambda *_, **__: None",
+        "rewrites unittest's TestCase",
+    ),
+    "skips": (
+        "import unittest\nunittest.TestCase.setUp = lambda self: self.skipTest('')",
+        "rewrites unittest's TestCase",
+    ),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of Linux")
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_an_attempt_does_to_itself_is_unresolved(
+    what: str, labeller: Labeller, checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    code, why = HOSTILE[what]
+    tested = labeller.label(task, beginning(checkouts, task, code))
+    assert tested.outcome is Outcome.UNRESOLVED
+    assert re.search(why, tested.why)
+    assert labeller.label(task, task.patch).outcome is Outcome.RESOLVED
+
+
+def test_tests_are_put_back_whatever_was_done_to_them(
+    labeller: Labeller, checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    start = checkouts.start(task)
+    tests = {f"tests/{file.name}": file.read_text() for file in (start / "tests").glob("*.py")}
+    deleted = diff(tests, {})
+    assert labeller.label(task, deleted).outcome is Outcome.UNRESOLVED
+    assert labeller.label(task, task.patch + deleted).outcome is Outcome.RESOLVED
+    link = "diff --git a/tests b/tests\nnew file mode 120000\n--- /dev/null\n+++ b/tests\n@@ -0,0 +1 @@\n+/etc\n"
+    assert labeller.label(task, deleted + link + "\\ No newline at end of file\n").outcome is Outcome.UNRESOLVED
+
+
+class Slow(Sandbox):
+    """A machine on which tests take longer than they may, the right ones too."""
+
+    def run_tests(self, within: Scratch, names: Sequence[str] | None = None) -> Ran:
+        return super().run_tests(within, names).model_copy(update={"ended": "wall", "code": -signal.SIGKILL})
+
+
+def test_where_the_gold_patch_does_not_end_either_the_machine_is_at_fault(
+    checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    with Slow(TIGHT) as sandbox:
+        for patch in (task.patch, task.patch.replace("ledgerbook/", "ledgerbook/", 1) + "\n"):
+            tested = Labeller(checkouts, sandbox).label(task, patch)
+            assert tested.outcome is Outcome.UNKNOWN
+            assert "the machine is too slow" in tested.why
+
+
+class WithoutGit(Sandbox):
+    """A machine on which git does not run."""
+
+    found: Ran
+
+    def run(self, within: Scratch, command: str) -> Ran:
+        return self.found
+
+
+@pytest.mark.parametrize(("ended", "code"), [("wall", -9), ("", 127), ("", -9)])
+def test_where_git_does_not_run_the_outcome_is_unknown(
+    ended: Any, code: int, checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    with WithoutGit(TIGHT) as sandbox:
+        sandbox.found = Ran(ended=ended, code=code, output="git: not found", tests={}, seconds=1, cpu_seconds=0)
+        judged = Labeller(checkouts, sandbox).label(task, task.patch)
+    assert judged.outcome is Outcome.UNKNOWN
+    assert judged.why.startswith("git could not be run: ")
+
+
+def test_where_the_watcher_is_gone_the_outcome_is_unknown_and_the_next_is_known(
+    checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    with Sandbox(TIGHT) as sandbox:
+        labeller = Labeller(checkouts, sandbox)
+        labeller.label(task, task.patch)
+        assert sandbox._process is not None
+        os.kill(sandbox._process.pid, signal.SIGKILL)
+        tested = labeller.label(task, task.patch)
+        assert (tested.outcome, "watches over runs" in tested.why) == (Outcome.UNKNOWN, True)
+        assert labeller.label(task, task.patch).outcome is Outcome.RESOLVED
+
+
+def test_many_are_labelled_in_their_order_and_equal_ones_once(world: Path) -> None:
+    tasks = list(read_world(world).values())
+    patches = [(task, patch) for task in tasks for patch in (task.patch, "", task.patch)]
+    counted: list[int] = []
+    tested = label_all(patches, world, TIGHT, workers=2, progress=counted.append)
+    assert [one.outcome for one in tested] == [Outcome.RESOLVED, Outcome.UNRESOLVED, Outcome.RESOLVED] * len(tasks)
+    assert sum(counted) == 2 * len(tasks)
+
+
+def test_a_repository_that_is_gone_is_an_error_and_no_outcome(
+    world: Path, labeller: Labeller, task: PlaygroundTask
+) -> None:
+    with pytest.raises(SweRmError, match="is no folder"):
+        labeller.label(task.model_copy(update={"repo_path": "repos/none.git"}), task.patch)
+    with pytest.raises(SweRmError, match="git archive failed"):
+        labeller.label(task.model_copy(update={"base_commit": "0" * 40}), task.patch)

@@ -1,0 +1,195 @@
+"""Tasks: that tests fail by the bug and pass without it, that the same seed gives the same bytes, and what they say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from swe_rm.collect.assignment import CollectConfig, read_assignments
+from swe_rm.errors import RecordError, SweRmError
+from swe_rm.playground import making, statements
+from swe_rm.playground import world as worlds
+from swe_rm.playground.checkouts import Checkouts, diff, write_repository
+from swe_rm.playground.sandbox import Sandbox, scratch
+from swe_rm.playground.world import PlaygroundTask, read_world
+
+FIELDS = [
+    "instance_id", "repo", "base_commit", "problem_statement", "patch", "test_patch", "FAIL_TO_PASS", "PASS_TO_PASS",
+]  # fmt: skip
+
+
+def git(folder: Path, *words: str, given: str = "") -> None:
+    subprocess.run(["git", "-C", str(folder), *words], input=given, text=True, check=True, capture_output=True)
+
+
+def failing(folder: Path, names: tuple[str, ...]) -> bool:
+    """Whether any of the tests fails, as Python's own runner says."""
+    command = [sys.executable, "-B", "-m", "unittest", *names]
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode != 0
+
+
+def test_there_are_packages_enough_for_400_tasks() -> None:
+    packages = worlds.shipped_packages()
+    assert len(packages) >= 8
+    assert making.MakeConfig().per_package * len(packages) >= 400
+
+
+@pytest.mark.parametrize("package", worlds.shipped_packages())
+def test_a_shipped_package_passes_its_own_tests(package: str) -> None:
+    with Sandbox() as sandbox, scratch(worlds.PACKAGES / package) as within:
+        ran = sandbox.run_tests(within)
+    assert set(ran.tests.values()) == {"passed"}
+    assert len(ran.tests) >= 30
+    assert ran.code == 0
+
+
+def test_each_task_is_what_it_says_by_git_and_the_plain_runner(world: Path, tmp_path: Path) -> None:
+    """The slow twin of what the sandbox and the checkouts do."""
+    tasks = list(read_world(world).values())
+    assert [task.package for task in tasks] == ["ledgerbook"] * 3 + ["spanset"] * 3
+    for task in tasks[::2]:
+        folder = tmp_path / task.instance_id
+        folder.mkdir()
+        git(folder, "init", "--quiet")
+        git(folder, "fetch", "--quiet", str(world / task.repo_path), task.base_commit)
+        git(folder, "checkout", "--quiet", "FETCH_HEAD")
+        git(folder, "apply", given=task.test_patch)
+        assert all(failing(folder, (name,)) for name in task.fail_to_pass)
+        assert not failing(folder, task.pass_to_pass)
+        git(folder, "apply", given=task.patch)
+        assert not failing(folder, (*task.fail_to_pass, *task.pass_to_pass))
+        assert not failing(folder, ())
+
+
+def test_the_agent_sees_half_of_the_failing_tests_and_no_history(world: Path) -> None:
+    with Checkouts(world) as checkouts:
+        for task in read_world(world).values():
+            start = checkouts.start(task)
+            text = "".join(file.read_text() for file in (start / "tests").glob("*.py"))
+            hidden = [name for name in task.fail_to_pass if f"def {name.rpartition('.')[2]}(" not in text]
+            assert len(hidden) >= (len(task.fail_to_pass) + 1) // 2 - 1  # a name may be that of another class's test
+            log = subprocess.run(
+                ["git", "-C", str(start), "log", "--all", "--oneline"], capture_output=True, check=True
+            )
+            assert len(log.stdout.splitlines()) == 1
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(world: Path, tmp_path: Path) -> None:
+    config = making.MakeConfig(per_package=3, packages=("ledgerbook", "spanset"))
+    again = making.make(config, tmp_path / "again", workers=2)
+    assert (tmp_path / "again" / "tasks.jsonl").read_bytes() == (world / "tasks.jsonl").read_bytes()
+    assert (again.kept, sum(again.splits.values())) == (6, 6)
+    other = making.make(config.model_copy(update={"seed": 1, "packages": ("spanset",)}), tmp_path / "other")
+    assert other.kept == 3
+    assert not set(read_world(tmp_path / "other")) & set(read_world(world))
+
+
+def test_rows_have_the_fields_of_swe_bench_and_come_back_equal(world: Path) -> None:
+    for line, task in zip((world / "tasks.jsonl").read_text().splitlines(), read_world(world).values(), strict=True):
+        row = json.loads(line)
+        assert set(FIELDS) < set(row)
+        assert PlaygroundTask.model_validate(row) == task
+
+
+def test_collect_takes_the_tasks_as_they_are(world: Path) -> None:
+    config = CollectConfig(model="m", environment="local", base_url="http://localhost:1/v1")
+    found = read_assignments(world / "tasks.jsonl", config, [])
+    assert [one.commit for one in found] == [task.base_commit for task in read_world(world).values()]
+
+
+def test_an_issue_shows_a_symptom_and_no_patch(world: Path) -> None:
+    for task in read_world(world).values():
+        assert "```python" in task.problem_statement
+        assert "What comes instead:" in task.problem_statement
+        added = [line[1:].strip() for line in task.patch.splitlines() if line.startswith("+") and line[1:2] != "+"]
+        assert not any(line in task.problem_statement for line in added if len(line) > 20)
+
+
+def test_whole_packages_are_held_out_where_there_are_enough() -> None:
+    packages = worlds.shipped_packages()
+    assert making._held_out(packages[:2], 0) == set()
+    held = {seed: frozenset(making._held_out(packages, seed)) for seed in range(5)}
+    assert {len(one) for one in held.values()} == {len(packages) // 3}
+    assert len(set(held.values())) > 1
+
+
+def test_some_tasks_are_chosen(world: Path) -> None:
+    tasks = read_world(world)
+    assert [task.package for task in worlds.chosen(tasks, most=1)] == ["ledgerbook", "spanset"]
+    assert len(worlds.chosen(tasks, packages=["spanset"])) == 3
+    splits = [worlds.chosen(tasks, split) for split in ("train", "held_out_tasks", "held_out_packages")]
+    assert sum(map(len, splits)) == 6
+
+
+def test_an_unknown_package_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SweRmError, match="lamps: no such package"):
+        making.make(making.MakeConfig(packages=("lamps",)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("line", ["{}", "[1]", '{"instance_id": 5}'])
+def test_a_row_that_is_no_task_is_named(line: str, tmp_path: Path) -> None:
+    (tmp_path / "tasks.jsonl").write_text(f"{line}\n")
+    with pytest.raises(RecordError, match=r"tasks\.jsonl: line 1"):
+        read_world(tmp_path)
+
+
+def test_a_folder_without_tasks(tmp_path: Path) -> None:
+    with pytest.raises(SweRmError, match="playground make"):
+        read_world(tmp_path)
+    (tmp_path / "tasks.jsonl").touch()
+    with pytest.raises(SweRmError, match="holds no task"):
+        read_world(tmp_path)
+
+
+TESTS = """import unittest
+
+
+class TestA(unittest.TestCase):
+    def test_one(self):
+        pass
+
+    def test_two(self):
+        pass
+
+
+class TestB(unittest.TestCase):
+    def test_one(self):
+        pass
+"""
+
+
+def test_tests_are_taken_out_and_classes_that_have_none_left() -> None:
+    def cut(*names: str) -> str:
+        return statements.without_tests({"tests/test_x.py": TESTS}, [f"tests.test_x.{name}" for name in names])[
+            "tests/test_x.py"
+        ]
+
+    assert cut() == TESTS
+    assert cut("TestA.test_two") == TESTS.replace("\n    def test_two(self):\n        pass\n", "")
+    assert cut("TestB.test_one") == TESTS[: TESTS.index("\n\nclass TestB")]
+    assert cut("TestA.test_one", "TestA.test_two", "TestB.test_one") == "import unittest\n"
+
+
+def test_a_diff_is_one_that_git_applies(tmp_path: Path) -> None:
+    before = {"a.py": "1\n2\n3\n", "gone.py": "x\n", "same.py": "s\n"}
+    after = {"a.py": "1\nzwei\n3\n", "new/b.py": "y\n", "same.py": "s\n"}
+    for path, text in before.items():
+        (tmp_path / path).write_text(text)
+    git(tmp_path, "init", "--quiet")
+    git(tmp_path, "apply", given=diff(before, after))
+    found = {str(f.relative_to(tmp_path)): f.read_text() for f in tmp_path.rglob("*.py")}
+    assert found == after
+    assert diff(before, before) == ""
+
+
+def test_a_repository_has_a_branch_for_each_content(tmp_path: Path) -> None:
+    contents = {"one": {"a/b.py": "x = 1\n"}, "two": {"c.txt": ""}}
+    commits = write_repository(tmp_path / "r.git", contents)
+    assert commits == write_repository(tmp_path / "s.git", contents)
+    shown = subprocess.run(
+        ["git", "-C", str(tmp_path / "r.git"), "show", f"{commits['one']}:a/b.py"], capture_output=True, check=True
+    )
+    assert shown.stdout == b"x = 1\n"
