@@ -133,7 +133,7 @@ def test_a_folder_that_is_gone_is_an_error_of_ours(sandbox: Sandbox) -> None:
 
 
 @LINUX
-def test_the_watcher_ends_with_whoever_started_it() -> None:
+def test_the_watcher_ends_with_whoever_started_it(tmp_path: Path) -> None:
     """Killed without notice in the middle of a run, as the kernel does it: no run goes on."""
     code = (
         "from swe_rm.playground.sandbox import Sandbox, scratch\n"
@@ -141,7 +141,8 @@ def test_the_watcher_ends_with_whoever_started_it() -> None:
         "    print('begun', flush=True)\n"
         "    sandbox.run(within, 'exec sleep 62')\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+    surroundings = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=surroundings) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"begun\n"
         end = time.monotonic() + 20

@@ -57,7 +57,8 @@ class _Run:
         self._request = request
         self._limits: dict[str, int] = request["limits"]
         self._root: str = request["root"]
-        self._account = account
+        # git asks access(2), which looks at rights alone: another user's scratch folder must not lie in a private one.
+        self._account = account if all(above.stat().st_mode & 1 for above in Path(self._root).parents) else None
         self._output = _Kept(self._limits["output_kb"] << 9)
         self._told = bytearray()
         self._pid = 0

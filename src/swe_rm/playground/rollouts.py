@@ -8,6 +8,7 @@ import os
 import random
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -29,6 +30,8 @@ from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun, Outcome
 
 _REPORT = "report.json"
+_CLEAN_UP = 20.0
+"""Seconds that orphaned workers try to remove what they made."""
 
 
 class RolloutConfig(Noun):
@@ -154,7 +157,9 @@ def _end_with_parent(above: Path) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
-    remove(above)
+    until = time.monotonic() + _CLEAN_UP
+    while above.exists() and time.monotonic() < until:  # an attempt at work still makes files in it
+        remove(above)
     os._exit(1)
 
 
@@ -210,7 +215,10 @@ def _play(made: Attempt, job: Job, seed: int, offered: Options) -> None:
         seen = made.step(*say)
         if made.is_over:
             return
-        say = script.send(seen)
+        try:
+            say = script.send(seen)
+        except StopIteration:
+            raise SandboxError(f"nothing was handed in by: {say.command}: {seen.output.strip()[:200]}") from None
 
 
 def report(instance_id: str, patch: str, tested: Judged) -> dict[str, Any]:
