@@ -78,3 +78,9 @@ def test_verl_gets_the_reward_and_the_score(kind: Any, resolved: Any, diff: str,
     assert found == {"score": wanted, "p_resolved": 0.25}
     assert "the solution" not in str(stub.requests)
     assert "stripped" not in str(stub.requests)
+
+
+def test_verl_says_that_an_attempt_with_a_diff_was_not_finished(stub: Stub) -> None:
+    carried = {"messages": said(250), "model_patch": patch(250), "resolved": False, "finished": False}
+    found = asyncio.run(verl.compute_score("lantern", "stripped", None, carried, url=stub.url, kind="hybrid"))
+    assert found["score"] == -0.25

@@ -4,10 +4,13 @@ import ast
 import asyncio
 import functools
 import json
+import os
 import pickle
 import shutil
+import signal
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -207,6 +210,51 @@ def test_a_server_that_dribbles_or_does_not_read(ask: Ask, word: bytes) -> None:
         assert time.monotonic() - started < 4
         done.set()
         thread.join()
+
+
+@BOTH
+@pytest.mark.parametrize("tears", [False, True])
+def test_an_answer_that_is_whole_is_taken_though_the_link_is_not_ended(ask: Ask, stub: Stub, tears: bool) -> None:
+    done = threading.Event()
+
+    def answer(listening: socket.socket) -> None:
+        link, _ = listening.accept()
+        with link, socket.create_connection(("127.0.0.1", int(stub.url.rpartition(":")[2]))) as onward:
+            onward.sendall(link.recv(1 << 20))
+            link.sendall(onward.recv(1 << 20))
+            if tears:
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            else:
+                done.wait(5)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=answer, args=(listening,))
+        thread.start()
+        client = Client(f"http://127.0.0.1:{listening.getsockname()[1]}", deadline=4, tries=1)
+        assert ask(client, [row(9)]) == [0.009]
+        done.set()
+        thread.join()
+
+
+def test_a_name_that_nobody_resolves_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = threading.Event()
+    monkeypatch.setattr(module.socket, "getaddrinfo", lambda *_, **__: done.wait(20))
+    with pytest.raises(Deadline):
+        Client("http://lamp.example", deadline=0.2).score([row(1)])
+    done.set()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")  # which is the point
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_fork_does_not_inherit_a_lock_that_is_held(stub: Stub) -> None:
+    client = Client(stub.url)
+    client.verifier = None
+    with client._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(20)  # a child that hangs is ended
+            os._exit(0 if client.score([row(9)]) == [0.009] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_an_answer_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 AGAIN = frozenset((408, 425, 429))
 """Statuses below 500 that another try may mend; from 500 on every one may."""
@@ -33,6 +33,7 @@ CONNECTIONS = 64
 _CONNECT = 10.0
 """Seconds for a connection: a machine that is gone does not use up the deadline in one try."""
 _CHUNK = 1 << 16
+_LENGTH = b"content-length:"
 _LONGEST_REPLY = 1 << 26
 """Bytes; a verdict is 500."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
@@ -44,6 +45,10 @@ _SHOWN = 200
 
 
 _T = TypeVar("_T")
+
+
+_CLIENTS: "WeakSet[Client]" = WeakSet()
+"""All of this process: a fork leaves their locks as other threads held them."""
 
 
 class ClientError(Exception):
@@ -174,6 +179,7 @@ class Client:
         self._lock = threading.Lock()
         self._failures: Counter[str] = Counter()
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+        _CLIENTS.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in vars(self).items() if key not in ("_lock", "_failures", "_turns")}
@@ -287,18 +293,28 @@ class Client:
     async def _carry(self, request: bytes, seconds: float) -> bytes:
         """On the thread of whoever asks, all at once: it waits for no event loop."""
         until, data = time.monotonic() + seconds, bytearray()
-        with self._connected(min(seconds, _CONNECT)) as link:
+        with self._connected(until) as link:
             link.settimeout(_left(until))
             with suppress(ConnectionError):  # who refuses a long body hangs up before it is whole, and says why
                 link.sendall(request)
-            while more := link.recv(_CHUNK):
+            while not _is_whole(data) and (more := link.recv(_CHUNK)):
                 _add(data, more)
                 link.settimeout(_left(until))
         return bytes(data)
 
-    def _connected(self, seconds: float) -> socket.socket:
-        link = socket.create_connection((self._host, self._port), seconds)
-        return _tls().wrap_socket(link, server_hostname=self._host) if self._secure else link
+    def _connected(self, until: float) -> socket.socket:
+        """Tries each address of the host; all of it, finding them too, ends in time."""
+        trouble: OSError = OSError("the host has no address")
+        for family, kind, protocol, _, address in _addresses(self._host, self._port, _left(until)):
+            link = socket.socket(family, kind, protocol)
+            try:
+                link.settimeout(min(_left(until), _CONNECT))
+                link.connect(address)
+                return _tls().wrap_socket(link, server_hostname=self._host) if self._secure else link
+            except OSError as error:
+                link.close()
+                trouble = error
+        raise trouble
 
     async def _acarry(self, request: bytes, seconds: float) -> bytes:
         try:
@@ -315,7 +331,7 @@ class Client:
                 writer.write(request)
                 with suppress(ConnectionError):
                     await writer.drain()
-                while more := await reader.read(_CHUNK):
+                while not _is_whole(data) and (more := await reader.read(_CHUNK)):
                     _add(data, more)
             finally:
                 writer.transport.abort()  # closing in good order would wait for a server that reads no more
@@ -324,6 +340,15 @@ class Client:
     def _turn(self) -> asyncio.Semaphore:
         with self._lock:
             return self._turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(CONNECTIONS))
+
+
+def _begin_anew() -> None:
+    for client in list(_CLIENTS):
+        client._begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 def _named(row: Mapping[str, Any] | str, name: str) -> Mapping[str, Any] | str:
@@ -408,6 +433,35 @@ def _reply(data: bytes) -> _Reply:
     after = response.headers.get("Retry-After", "")  # in seconds; its form with a date is for web pages
     seconds = float(after) if after.isdecimal() and after.isascii() else 0.0
     return _Reply(response.status, response.read(), seconds)
+
+
+def _is_whole(data: bytearray) -> bool:
+    """Whether a reply that says its length is all there: some keep the link open after it, or tear it."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return False
+    told = [line.partition(b":")[2].strip() for line in data[:end].lower().split(b"\r\n") if line.startswith(_LENGTH)]
+    return len(told) == 1 and told[0].isdigit() and len(data) >= end + 4 + int(told[0])
+
+
+def _addresses(host: str, port: int, seconds: float) -> list[Any]:
+    """What `socket.getaddrinfo` finds, which has no deadline of its own. Raises OSError, TimeoutError after a while."""
+    found: list[Any] = []
+
+    def find() -> None:
+        try:
+            found.append(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            found.append(error)
+
+    finding = threading.Thread(target=find, daemon=True)
+    finding.start()
+    finding.join(seconds)
+    if not found:
+        raise TimeoutError
+    if isinstance(found[0], OSError):
+        raise found[0]
+    return list(found[0])
 
 
 def _left(until: float) -> float:

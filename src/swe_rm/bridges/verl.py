@@ -1,7 +1,8 @@
 """verl: `reward.custom_reward_function.path=pkg://swe_rm.bridges.verl`, `.name=compute_score`.
 
 verl's own text of a rollout has lost who said what, so it is not looked at. The agent loop leaves the log in its
-`extra_fields["messages"]`, and beside it model_patch, instance_id, problem_statement and, where tests ran, `resolved`.
+`extra_fields["messages"]`, and beside it model_patch, instance_id, problem_statement, finished and, where tests ran,
+`resolved`.
 """
 
 from functools import cache
@@ -32,7 +33,7 @@ async def compute_score(
     `url`, `deadline` and `kind` are `reward_kwargs`. verl adds rewards up nowhere, so a hybrid is made here.
     """
     (probability,) = await client(url, deadline).ascore([attempt_of(extra_info)])
-    finished = bool(extra_info.get("model_patch"))
+    finished = extra_info.get("finished", bool(extra_info.get("model_patch")))
     return {
         "score": Reward(kind)(probability, extra_info.get("resolved"), finished=finished),
         "p_resolved": probability,
