@@ -86,8 +86,9 @@ def test_nemo_rl() -> None:
 
 def test_areal() -> None:
     workflow = shown("AReaL", gconfig=None, tokenizer=None)["workflow"]
-    module, _, name = workflow.reward_fn.rpartition(".")
-    assert callable(getattr(import_module(module), name))
+    from swe_rm.bridges import areal
+
+    assert (workflow.reward_fn, workflow.async_reward_fn) == (areal.reward_fn, areal.areward_fn)
 
 
 def test_ms_swift() -> None:

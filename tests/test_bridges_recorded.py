@@ -152,7 +152,11 @@ def rllm(module: Any, call: dict[str, Any]) -> list[float]:
 
 def areal(module: Any, call: dict[str, Any]) -> list[float]:
     reward = pickle.loads(pickle.dumps(module.reward_fn))  # it goes to a pool of processes
-    return [reward(call["prompt"], call["completions"], call["prompt_ids"], call["completion_ids"], **call["data"])]
+    given = [call[name] for name in ("prompt", "completions", "prompt_ids", "completion_ids")]
+    (pooled,) = [reward(*given, **call["data"])]
+    workflow = module.ask_directly(SimpleNamespace(reward_fn=reward, async_reward_fn=None))
+    assert asyncio.run(workflow.async_reward_fn(*given, **call["data"])) == pooled
+    return [pooled]
 
 
 def roll(module: Any, call: dict[str, Any]) -> list[float]:
@@ -266,7 +270,7 @@ def test_the_whole_attempt_arrives_and_its_own_score_comes_back(
     assert scores == pytest.approx([seen[one] for one in wanted], abs=1e-6)
 
 
-REQUESTS = {"slime": 2, "moatless": 2, "rllm": 2}
+REQUESTS = {"areal": 2, "areal_turns": 2, "slime": 2, "moatless": 2, "rllm": 2}
 """Where a call above asks twice; all others ask once, however many attempts there are."""
 OUTCOMES = (b"resolved", b"success_id", b"regressions", b"label", b"test_hum", b"GOLD")
 

@@ -14,7 +14,7 @@ from swe_rm.reward import Kind, Reward
 
 @cache
 def client(url: str = "", deadline: float = 240.0) -> Client:
-    """One for this process; verl's rate-limited manager gives up after 300 s, the others wait."""
+    """One for this process. verl's managers wait; `rate_limited` makes 0 of an exception: do not choose that one."""
     return Client(url, deadline=deadline)
 
 
