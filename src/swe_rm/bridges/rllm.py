@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from swe_rm.client import Client, attempt
-from swe_rm.reward import Reward
+from swe_rm.reward import Reward, is_finished
 
 
 @cache
@@ -32,6 +32,5 @@ def hybrid_evaluate(task: Any, episode: Any) -> Any:
     from rllm.eval.types import EvalOutput
 
     judged, held = evaluate(task, episode), episode.artifacts
-    finished = held.get("finished", bool(held.get("model_patch")))
-    reward = Reward()(judged.reward, held.get("resolved"), finished=finished)
+    reward = Reward()(judged.reward, held.get("resolved"), finished=is_finished(held))
     return EvalOutput(reward=reward, is_correct=held.get("resolved") is True, signals=judged.signals)

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from swe_rm.client import Client, attempt_of
-from swe_rm.reward import Reward
+from swe_rm.reward import Reward, is_finished
 
 
 @cache
@@ -33,5 +33,4 @@ async def hybrid_reward(args: Any, sample: Any, **kwargs: Any) -> Any:
 
 
 def _hybrid(score: float, metadata: dict[str, Any]) -> float:
-    finished = metadata.get("finished", bool(metadata.get("model_patch")))
-    return Reward()(score, metadata.get("resolved"), finished=finished)
+    return Reward()(score, metadata.get("resolved"), finished=is_finished(metadata))

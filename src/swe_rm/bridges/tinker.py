@@ -6,6 +6,8 @@ from typing import Any
 
 from swe_rm.client import Client, attempt
 
+_CALLS = ("tool_calls", "unparsed_tool_calls")
+
 
 @cache
 def client() -> Client:
@@ -28,7 +30,7 @@ class Judged:
 
 def _attempt(env: Any) -> dict[str, Any]:
     messages = [
-        {**message, "tool_calls": [call.model_dump() for call in message.get("tool_calls", ())]}
+        {**message, **{name: [call.model_dump() for call in message.get(name) or ()] for name in _CALLS}}
         for message in env.history
     ]
     return attempt(messages, patch=getattr(env, "model_patch", None), instance_id=getattr(env, "instance_id", None))

@@ -39,4 +39,6 @@ def main(source: str, out: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3 or Path(sys.argv[1]).resolve() == Path(sys.argv[2]).resolve():
+        sys.exit("swe_rm.bridges.trae CANDIDATES.jsonl CHOSEN.jsonl: two files")
     main(*sys.argv[1:])

@@ -8,7 +8,7 @@ from verifiers.v1.dialects.chat import message_to_wire
 from verifiers.v1.judge import Judge
 
 from swe_rm.client import Client, attempt
-from swe_rm.reward import Kind, Reward
+from swe_rm.reward import Kind, Reward, is_finished
 
 __all__ = ["SweRmJudge"]
 
@@ -38,13 +38,13 @@ class SweRmJudge(Judge[float, SweRmJudgeConfig]):
 
     async def score(self, task: Any, trace: Any) -> float:
         """See `Judge`."""
-        patch = trace.info.get("model_patch")
         row = attempt(
             [message_to_wire(message) for message in trace.messages],
-            patch=patch,
+            patch=trace.info.get("model_patch"),
+            finished=trace.info.get("finished"),
             instance_id=getattr(task, "instance_id", None) or task.id,
             statement=getattr(task, "problem_statement", None),
         )
         (probability,) = await client(self.config.url, self.config.deadline).ascore([row])
         tested = trace.rewards.get(self.config.tests)
-        return Reward(self.config.kind)(probability, tested and tested.score, finished=bool(patch))
+        return Reward(self.config.kind)(probability, tested and tested.score, finished=is_finished(trace.info))

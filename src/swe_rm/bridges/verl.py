@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from swe_rm.client import Client, attempt_of
-from swe_rm.reward import Kind, Reward
+from swe_rm.reward import Kind, Reward, is_finished
 
 
 @cache
@@ -33,8 +33,8 @@ async def compute_score(
     `url`, `deadline` and `kind` are `reward_kwargs`. verl adds rewards up nowhere, so a hybrid is made here.
     """
     (probability,) = await client(url, deadline).ascore([attempt_of(extra_info)])
-    finished = extra_info.get("finished", bool(extra_info.get("model_patch")))
+    reward = Reward(kind)(probability, extra_info.get("resolved"), finished=is_finished(extra_info))
     return {
-        "score": Reward(kind)(probability, extra_info.get("resolved"), finished=finished),
+        "score": reward,
         "p_resolved": probability,
     }

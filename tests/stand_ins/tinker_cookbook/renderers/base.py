@@ -13,3 +13,8 @@ class ToolCall(BaseModel):
     type: Literal["function"] = "function"
     id: str | None = None
     function: FunctionBody
+
+
+class UnparsedToolCall(BaseModel):
+    raw_text: str
+    error: str
