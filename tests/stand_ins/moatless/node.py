@@ -21,6 +21,8 @@ class Node(BaseModel):
     completions: dict[str, Any] = {}
     evaluation_result: dict[str, Any] | None = None
     reward: Reward | None = None
+    value: float | None = None
+    discriminator_result: Any = None
     terminal: bool = False
 
     def get_trajectory(self) -> list["Node"]:
