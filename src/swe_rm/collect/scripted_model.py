@@ -9,14 +9,12 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from pydantic import Field
 
+from swe_rm.loopback import Loopback
 from swe_rm.trajectory import Noun
 
 _CHARACTERS_PER_TOKEN = 4
@@ -37,7 +35,7 @@ class Reply(Noun):
     """Before the answer."""
 
 
-class ScriptedModel:
+class ScriptedModel(Loopback):
     """Serves scripts by the issue they are for, on a free port of this machine, while its `with` block lasts.
 
     The script is the one whose key occurs in the conversation before the first answer; the reply is chosen by the
@@ -62,22 +60,20 @@ class ScriptedModel:
         """Bodies of the requests so far."""
         self.authorizations: list[str] = []
         """Their Authorization headers."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        super().__init__(port)
 
     @property
     def base_url(self) -> str:
         """Of the API, as clients want it."""
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
+        return f"{self.url}/v1"
 
-    def __enter__(self) -> "ScriptedModel":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def respond(self, method: str, path: str, body: dict[str, Any], authorization: str) -> tuple[int, bytes]:
+        """See `Loopback`."""
+        if method == "GET":
+            return 200, b'{"object": "list", "data": [{"id": "scripted", "object": "model"}]}'
+        if re.fullmatch(r"/v1/chat/completions/?", path):
+            return self.answer(body, authorization)
+        return 404, _error(f"no such path: {path}", 404)
 
     def answer(self, body: dict[str, Any], authorization: str) -> tuple[int, bytes]:
         """Status and body for one request."""
@@ -142,34 +138,6 @@ def _completion(number: int, body: Mapping[str, Any], reply: Reply) -> dict[str,
 
 def _call(command: str) -> dict[str, str]:
     return {"name": "bash", "arguments": json.dumps({"command": command})}
-
-
-def _handler(model: ScriptedModel) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if re.fullmatch(r"/v1/chat/completions/?", self.path):
-                self._send(*model.answer(body, self.headers.get("Authorization", "")))
-            else:
-                self._send(404, _error(f"no such path: {self.path}", 404))
-
-        def do_GET(self) -> None:
-            self._send(200, b'{"object": "list", "data": [{"id": "scripted", "object": "model"}]}')
-
-        def _send(self, status: int, data: bytes) -> None:
-            with suppress(ConnectionError):  # a client that was killed listens no more
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: tests read stderr."""
-
-    return Handler
 
 
 def main(argv: Sequence[str] | None = None) -> None:

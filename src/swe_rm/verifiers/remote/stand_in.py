@@ -6,10 +6,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from typing import Any, NamedTuple
+
+from swe_rm.loopback import Loopback
 
 Logprobs = Callable[[Sequence[int]], Sequence[float]]
 """Token ids of a prompt -> the log-probability of every token of the vocabulary after it."""
@@ -45,7 +44,7 @@ Labels = Callable[[Sequence[int] | str], Sequence[float]]
 """Token ids or text -> the probability of each label."""
 
 
-class StandIn:
+class StandIn(Loopback):
     """Serves one protocol on a free port of this machine while its `with` block lasts."""
 
     def __init__(
@@ -68,23 +67,15 @@ class StandIn:
         self._lock = threading.Lock()
         self.requests: list[tuple[str, dict[str, Any]]] = []
         """Path and body of each POST, in the order of their coming."""
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+        super().__init__()
 
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> "StandIn":
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def respond(self, method: str, path: str, body: dict[str, Any], authorization: str) -> tuple[int, bytes]:
+        """See `Loopback`."""
+        if self.token and authorization != f"Bearer {self.token}":
+            status, document = 401, _error("Unauthorized", 401)
+        else:
+            status, document = self.answer(method, path, body)
+        return status, json.dumps(document).encode()
 
     def answer(self, method: str, path: str, body: Mapping[str, Any]) -> tuple[int, Any]:
         """Status and document for one request."""
@@ -300,36 +291,3 @@ PROTOCOLS: dict[str, dict[tuple[str, str], Route]] = {
 
 def _error(message: str, status: int) -> Any:
     return {"error": {"message": message, "type": "BadRequestError", "code": status}}
-
-
-def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def do_POST(self) -> None:
-            data = self.rfile.read(int(self.headers["Content-Length"]))
-            self._answer("POST", json.loads(data))
-
-        def do_GET(self) -> None:
-            self._answer("GET", {})
-
-        def _answer(self, method: str, body: Mapping[str, Any]) -> None:
-            if stand_in.token and self.headers.get("Authorization") != f"Bearer {stand_in.token}":
-                self._send(401, _error("Unauthorized", 401))
-            else:
-                self._send(*stand_in.answer(method, self.path, body))
-
-        def _send(self, status: int, document: Any) -> None:
-            data = json.dumps(document).encode()
-            with suppress(ConnectionError):  # a client that has given up listens no more
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing: tests read stderr."""
-
-    return Handler
