@@ -87,6 +87,19 @@ HOSTILE = {
         "import unittest\nunittest.TestCase.assertEqual = lambda *_, **__: None",
         "rewrites unittest's TestCase",
     ),
+    "another road to an end": (
+        "import contextlib, unittest.case\n"
+        "@contextlib.contextmanager\n"
+        "def well(self, *a, **k):\n"
+        "    with contextlib.suppress(BaseException):\n"
+        "        yield\n"
+        "unittest.case._Outcome.testPartExecutor = well",
+        "rewrites unittest's _Outcome",
+    ),
+    "another class": (
+        "import unittest.case\nclass Well(unittest.case._Outcome):\n    pass\nunittest.case._Outcome = Well",
+        "rewrites unittest's unittest.case",
+    ),
     "skips": (
         "import unittest\nunittest.TestCase.setUp = lambda self: self.skipTest('')",
         "rewrites unittest's TestCase",

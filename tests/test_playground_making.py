@@ -115,6 +115,27 @@ def test_whole_packages_are_held_out_where_there_are_enough() -> None:
     assert len(set(held.values())) > 1
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("base_commit", "--upload-pack=touch x; git-upload-pack"),
+        ("base_commit", "main"),
+        ("instance_id", "../../escape"),
+        ("instance_id", "a/b"),
+        ("repo", "../lamp"),
+        ("repo_path", "/etc"),
+        ("repo_path", "repos/../../lamp.git"),
+    ],
+)
+def test_tasks_that_others_wrote_name_no_path_and_no_option_of_git(
+    key: str, value: str, world: Path, tmp_path: Path
+) -> None:
+    first = json.loads((world / "tasks.jsonl").read_text().splitlines()[0])
+    (tmp_path / "tasks.jsonl").write_text(json.dumps({**first, key: value}) + "\n")
+    with pytest.raises(RecordError, match=f"line 1: {key}: String should match pattern"):
+        read_world(tmp_path)
+
+
 def test_some_tasks_are_chosen(world: Path) -> None:
     tasks = read_world(world)
     assert [task.package for task in worlds.chosen(tasks, most=1)] == ["ledgerbook", "spanset"]
@@ -127,6 +148,13 @@ def test_an_unknown_package_is_named(tmp_path: Path) -> None:
     with pytest.raises(SweRmError, match="lamps: no such package"):
         making.make(making.MakeConfig(packages=("lamps",)), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_task_that_is_there_twice_is_refused(world: Path, tmp_path: Path) -> None:
+    line = (world / "tasks.jsonl").read_text().splitlines()[0]
+    (tmp_path / "tasks.jsonl").write_text(f"{line}\n{line}\n")
+    with pytest.raises(RecordError, match="task 2: .* is there already"):
+        read_world(tmp_path)
 
 
 @pytest.mark.parametrize("line", ["{}", "[1]", '{"instance_id": 5}'])

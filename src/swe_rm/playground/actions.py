@@ -136,7 +136,10 @@ def _others(task: PlaygroundTask, files: Mapping[str, str], dice: random.Random)
             (near if edit.function == function else far).append((path, edit))
     dice.shuffle(near)
     dice.shuffle(far)
-    for path, edit in itertools.chain.from_iterable(zip(near, far, strict=False)):
+    for found in itertools.chain.from_iterable(itertools.zip_longest(near, far)):
+        if found is None:
+            continue  # one of the two has ended
+        path, edit = found
         after = edit.applied(files[path])
         patch = diff({path: files[path]}, {path: after})
         if parses(after) and _changed(patch) != _changed(task.patch):

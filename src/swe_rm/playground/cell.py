@@ -288,9 +288,9 @@ class _Told(unittest.TestResult):
 def _run_tests(names: Sequence[str] | None, told: int, word: str) -> int:
     """Run these tests, or with None all that `tests` holds, telling of each; the exit code.
 
-    What the code under test may not do is rewrite unittest: its methods are compared afterwards.
+    What the code under test may not do is rewrite unittest: its modules and classes are compared afterwards.
     """
-    watched = (unittest.TestCase, unittest.TestSuite, unittest.TestLoader, _Told, unittest.TestResult)
+    watched = _watched()
     before = [dict(vars(one)) for one in watched]
     result = _Told(told, word)
     loader = unittest.TestLoader()
@@ -302,6 +302,13 @@ def _run_tests(names: Sequence[str] | None, told: int, word: str) -> int:
         if dict(vars(one)) != known:
             result.tell(one.__name__, _TAMPERED)
     return 0 if result.all_passed else 1
+
+
+def _watched() -> list[Any]:
+    """What decides of a test's end: the modules of unittest that run tests, and every class in them."""
+    modules = [unittest.case, unittest.suite, unittest.loader, unittest.result]
+    classes = [one for module in modules for one in vars(module).values() if isinstance(one, type)]
+    return [*modules, *dict.fromkeys(one for one in classes if one.__module__.startswith("unittest.")), _Told]
 
 
 def _read(descriptor: int, take: Any) -> bool:

@@ -24,10 +24,12 @@ class PlaygroundTask(Noun):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, serialize_by_alias=True)
 
-    instance_id: str
-    repo: str
-    base_commit: str
-    """Of the repository in `repo_path`: the package with the bug, without its history, some failing tests taken out."""
+    instance_id: str = Field(pattern=r"^\w[\w.-]*$")
+    """Folders are called after it, so it is no path."""
+    repo: str = Field(pattern=r"^\w[\w.-]*/\w[\w.-]*$")
+    base_commit: str = Field(pattern=r"^([0-9a-f]{40})?$")
+    """Of the repository in `repo_path`: the package with the bug, without its history, some failing tests taken out.
+    Empty until it is made."""
     problem_statement: str
     patch: str
     """Takes the bug out."""
@@ -35,7 +37,7 @@ class PlaygroundTask(Noun):
     """Puts the tests back that the agent does not see."""
     fail_to_pass: tuple[str, ...] = Field(alias="FAIL_TO_PASS", min_length=1)
     pass_to_pass: tuple[str, ...] = Field(alias="PASS_TO_PASS", min_length=1)
-    repo_path: str
+    repo_path: str = Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")
     """Relative to the file of tasks."""
     split: Split
     kind: str
@@ -79,7 +81,11 @@ def read_world(folder: Path) -> dict[str, PlaygroundTask]:
     path = folder / TASKS
     if not path.is_file():
         raise SweRmError(f"{folder}: holds no {TASKS}; `swe-rm playground make --out {folder}` makes it")
-    found = {task.instance_id: task for task in _read(path)}
+    found: dict[str, PlaygroundTask] = {}
+    for number, task in enumerate(_read(path), 1):
+        if task.instance_id in found:
+            raise RecordError(streams.display(path), f"task {number}", f"{task.instance_id} is there already")
+        found[task.instance_id] = task
     if not found:
         raise SweRmError(f"{path}: holds no task")
     return found
