@@ -153,7 +153,7 @@ def test_an_unknown_package_is_named(tmp_path: Path) -> None:
 def test_a_task_that_is_there_twice_is_refused(world: Path, tmp_path: Path) -> None:
     line = (world / "tasks.jsonl").read_text().splitlines()[0]
     (tmp_path / "tasks.jsonl").write_text(f"{line}\n{line}\n")
-    with pytest.raises(RecordError, match="task 2: .* is there already"):
+    with pytest.raises(RecordError, match=r"task 2: .* is there already"):
         read_world(tmp_path)
 
 
