@@ -27,6 +27,7 @@ from swe_rm.verbs.parity import parity
 from swe_rm.verbs.playground import playground
 from swe_rm.verbs.progress import progress
 from swe_rm.verbs.rank import rank
+from swe_rm.verbs.rl import rl
 from swe_rm.verbs.score import score
 from swe_rm.verbs.serve import serve
 from swe_rm.verbs.simulate import simulate
@@ -50,6 +51,7 @@ VERBS = (
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(playground, name="playground")
+app.add_typer(rl, name="rl")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

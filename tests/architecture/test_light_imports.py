@@ -33,7 +33,12 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(
     "argv",
-    [["--help"], *([verb, "--help"] for verb in VERBS), *(["playground", verb, "--help"] for verb in PLAYGROUND)],
+    [
+        ["--help"],
+        *([verb, "--help"] for verb in VERBS),
+        *(["playground", verb, "--help"] for verb in PLAYGROUND),
+        ["rl", "train", "--help"],
+    ],
     ids=lambda argv: " ".join(argv[:-1]),
 )
 def test_help_loads_nothing_heavy(argv: list[str]) -> None:

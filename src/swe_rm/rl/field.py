@@ -1,0 +1,211 @@
+"""Many attempts of the policy at once, each really executed and tested; what goes wrong in one stays in it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from swe_rm.playground.actions import Options, options
+from swe_rm.playground.attempts import require
+from swe_rm.playground.checkouts import TESTS, Checkouts
+from swe_rm.playground.episode import Episode, episode
+from swe_rm.playground.labelling import Judged, Labeller
+from swe_rm.playground.sandbox import Sandbox, SandboxError
+from swe_rm.playground.world import PlaygroundTask
+from swe_rm.rl.wording import CLAIMED, Order, Wording
+from swe_rm.trajectory import Noun, Outcome
+
+T = TypeVar("T")
+_LOOP = 3
+"""As often one after the other, an action is a loop."""
+_SENT = ("role", "content", "tool_calls", "tool_call_id")
+"""Of a message, what a chat has."""
+
+
+class Speaks(Protocol):
+    """Whoever says the next token of many attempts: the policy, or a script in its place."""
+
+    def first(self, prompts: Sequence[Sequence[int]]) -> list[int]:
+        """After these prompts."""
+        ...
+
+    def next(self, more: Sequence[Sequence[int]]) -> list[int]:
+        """After this much more."""
+        ...
+
+
+class Asked(NamedTuple):
+    """An attempt to make."""
+
+    task: PlaygroundTask
+    order: Order
+
+
+class Played(Noun):
+    """An attempt that was made."""
+
+    task: PlaygroundTask
+    prompt: tuple[int, ...]
+    tokens: tuple[int, ...]
+    own: tuple[int, ...]
+    """1 where the policy said the token, 0 where it saw it."""
+    answers: tuple[str, ...]
+    messages: tuple[dict[str, Any], ...]
+    """The log, as chat messages."""
+    patch: str
+    finished: bool
+    """Whether it handed in, be it no change, before its limit of steps."""
+    outcome: Outcome
+    why: str
+
+    @property
+    def edits_tests(self) -> bool:
+        """Whether it hands in changed tests."""
+        return f"\n--- a/{TESTS}/" in self.patch
+
+    @property
+    def claims_falsely(self) -> bool:
+        """Whether it says that all is verified, of what is not resolved."""
+        return CLAIMED in self.answers and self.outcome is Outcome.UNRESOLVED
+
+    @property
+    def loops(self) -> bool:
+        """Whether it did the same again and again."""
+        runs = zip(*(self.answers[start:] for start in range(_LOOP)), strict=False)
+        return any(len(set(run)) == 1 for run in runs)
+
+
+class _Row:
+    """An attempt under way."""
+
+    def __init__(self, asked: Asked, offered: Options, wording: Wording, made: Episode, step_limit: int) -> None:
+        self.asked = asked
+        self.offered = offered
+        self.wording = wording
+        self.made = made
+        self.step_limit = step_limit
+        self.prompt = wording.prompt(offered, asked.order)
+        self.tokens: list[int] = []
+        self.own: list[int] = []
+        self.answers: list[str] = []
+        self.failure = ""
+
+    @property
+    def is_over(self) -> bool:
+        return bool(self.failure) or self.made.is_over
+
+    def step(self, token: int) -> list[int]:
+        """Carry a token out; what is read next: it, and what came of it."""
+        answer = self.wording.answer(token, self.offered, self.asked.order)
+        self.tokens.append(token)
+        self.own.append(1)
+        self.answers.append(answer)
+        try:
+            shown = self.made.step(answer)
+            if len(self.answers) == self.step_limit and not self.is_over:
+                self.made.step("")  # mini-swe-agent ends an attempt when it is asked for a step beyond the limit
+        except SandboxError as error:
+            self.failure = str(error)
+            return [token]
+        if self.is_over:
+            return [token]
+        seen = self.wording.observed(answer, shown)
+        self.tokens += seen
+        self.own += [0] * len(seen)
+        return [token, *seen]
+
+
+class Field:
+    """A world in which attempts are made; a `with` block ends its programs and removes its folders."""
+
+    def __init__(self, world: Path, workers: int, step_limit: int) -> None:
+        """Raises MissingExtraError without mini-swe-agent."""
+        require()
+        self._stack = ExitStack()
+        self.checkouts = self._stack.enter_context(Checkouts(world))
+        self.sandboxes = [self._stack.enter_context(Sandbox()) for _ in range(workers)]
+        self._pool = self._stack.enter_context(ThreadPoolExecutor(workers))
+        self._step_limit = step_limit
+        self._offers: dict[str, Options] = {}
+        # Python 3.11 fails when two threads parse code at once ("AST constructor recursion depth mismatch").
+        self._parsing = threading.Lock()
+        self._known: dict[tuple[str, str], Judged] = {}
+
+    def __enter__(self) -> "Field":
+        return self
+
+    def __exit__(self, *of: object) -> None:
+        self._stack.close()
+
+    def offered(self, task: PlaygroundTask) -> Options:
+        """What is offered at a task."""
+        with self._parsing:
+            if task.instance_id not in self._offers:
+                self._offers[task.instance_id] = options(task, self.checkouts)
+            return self._offers[task.instance_id]
+
+    def offer_all(self, tasks: Sequence[PlaygroundTask], known: dict[str, Options]) -> dict[str, Options]:
+        """What is offered at each task; of what is known already nothing is made again."""
+        self._offers |= known
+        return {task.instance_id: self.offered(task) for task in tasks}
+
+    def each(self, items: Sequence[Any], work: Callable[[Any, Sandbox], T]) -> list[T]:
+        """Work on each of some things in a sandbox, as many at once as there are sandboxes; results in their order."""
+        share = len(self.sandboxes)
+
+        def part(number: int) -> list[T]:
+            return [work(item, self.sandboxes[number]) for item in items[number::share]]
+
+        parts = [done.result() for done in [self._pool.submit(part, number) for number in range(share)]]
+        return [parts[place % share][place // share] for place in range(len(items))]
+
+    def play(self, asked: Sequence[Asked], wording: Wording, speaker: Speaks, policy: str) -> list[Played]:
+        """Make and test these attempts, in their order. Raises SweRmError when a task cannot be set up."""
+        with ExitStack() as stack:
+
+            def begun(one: Asked, sandbox: Sandbox) -> _Row:
+                offered = self.offered(one.task)
+                opened = episode(one.task, policy, offered, self.checkouts, sandbox, self._step_limit)
+                return _Row(one, offered, wording, stack.enter_context(opened), self._step_limit)
+
+            rows = self.each(asked, begun)
+            said = speaker.first([row.prompt for row in rows])
+            while True:
+                turns = list(zip(rows, said, strict=True))
+                read = self.each(turns, lambda turn, _: [] if turn[0].is_over else turn[0].step(turn[1]))
+                if all(row.is_over for row in rows):
+                    break
+                # The reader takes as many tokens for each: those that are over are fed what nobody looks at.
+                said = speaker.next([[*tokens, 0, 0, 0][:3] for tokens in read])
+            return self.each(rows, self._played)
+
+    def _played(self, row: _Row, sandbox: Sandbox) -> Played:
+        patch = row.made.submission
+        judged = self._judged(row.asked.task, patch, sandbox)
+        if row.failure:
+            judged = Judged(outcome=Outcome.UNKNOWN, why=row.failure)
+        log = [message for message in row.made.document()["messages"] if message["role"] != "exit"]
+        return Played(
+            task=row.asked.task,
+            prompt=tuple(row.prompt),
+            tokens=tuple(row.tokens),
+            own=tuple(row.own),
+            answers=tuple(row.answers),
+            messages=tuple({key: message[key] for key in _SENT if key in message} for message in log),
+            patch=patch,
+            finished=row.answers[-1].partition("\n")[0] == "submit" and not row.failure,
+            outcome=judged.outcome,
+            why=judged.why,
+        )
+
+    def _judged(self, task: PlaygroundTask, patch: str, sandbox: Sandbox) -> Judged:
+        """What the tests say; asked once of a patch, unless they said nothing."""
+        key = (task.instance_id, patch)
+        if key not in self._known:
+            judged = Labeller(self.checkouts, sandbox).label(task, patch)
+            if judged.outcome is Outcome.UNKNOWN:
+                return judged
+            self._known[key] = judged
+        return self._known[key]

@@ -1,0 +1,120 @@
+"""The folder of one run: what it resumes from, its log, its result, and whose run it is."""
+
+import json
+import shutil
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from swe_rm.errors import SweRmError
+from swe_rm.rl.config import RLConfig
+
+LOG_FILE = "log.jsonl"
+RESULT_FILE = "result.json"
+STATE_FOLDER = "state"
+_RUN_FILE = "run.json"
+_LAST_WRITTEN = "trainer_state.json"
+"""Of a checkpoint: where it is and whole, all is."""
+_LIBRARIES = ("torch", "transformers", "trl", "mini-swe-agent")
+
+
+class Journal:
+    """Reads and writes it."""
+
+    def __init__(self, config: RLConfig) -> None:
+        """Raises SweRmError when the folder holds a run of another config or world, and names the keys."""
+        self.out = config.out
+        self.resumed = 0
+        """Steps of the optimiser that were done before."""
+        self._config = config
+        self._digest = config.digest()
+        self._refuse_other()
+
+    @property
+    def state(self) -> Path:
+        """Where checkpoints lie."""
+        return self.out / STATE_FOLDER
+
+    @property
+    def verifier(self) -> str | None:
+        """name@version of the verifier this run was begun with, where that is known."""
+        found = self._run().get("verifier")
+        return str(found) if found else None
+
+    def result(self) -> dict[str, Any] | None:
+        """Of a run that is done."""
+        file = self.out / RESULT_FILE
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+
+    def begin(self) -> Path | None:
+        """The checkpoint to go on from, the log cut to it; None at the start of a run."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        if not self._run():
+            self.note_run({})
+        checkpoint = self._checkpoint()
+        self.resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
+        log = self.out / LOG_FILE
+        if log.is_file():
+            kept = [line for line in log.read_text(encoding="utf-8").splitlines() if _is_until(line, self.resumed)]
+            log.write_text("".join(f"{line}\n" for line in kept if checkpoint), encoding="utf-8")
+        return checkpoint
+
+    def note_run(self, more: Mapping[str, Any]) -> None:
+        """Write down whose run it is."""
+        libraries = {name: version(name) for name in _LIBRARIES}
+        config = self._config.model_dump(mode="json", exclude={"out", "world", "cache"})
+        content = {"digest": self._digest, "config": config, "libraries": libraries, **self._run(), **more}
+        _write(self.out / _RUN_FILE, content)
+
+    def log(self, record: Mapping[str, Any]) -> None:
+        """Add a line; it has a `step`, and the lines of a run that goes on begin where it was saved."""
+        with (self.out / LOG_FILE).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The log so far."""
+        file = self.out / LOG_FILE
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result; of what only an unfinished run needs nothing stays."""
+        _write(self.out / RESULT_FILE, {"digest": self._digest, **result})
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def _run(self) -> dict[str, Any]:
+        file = self.out / _RUN_FILE
+        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+
+    def _refuse_other(self) -> None:
+        run = self._run()
+        if run and run["digest"] != self._digest:
+            now = self._config.model_dump(mode="json")
+            keys = sorted(key for key in run["config"] if run["config"][key] != now.get(key))
+            differs = f"differs in {', '.join(keys)}" if keys else "in another world"
+            raise SweRmError(f"{self.out}: holds a run of another config ({differs}); give another out")
+
+    def _checkpoint(self) -> Path | None:
+        whole = [folder for folder in self.state.glob("checkpoint-*") if _is_whole(folder)]
+        return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        json.loads((folder / _LAST_WRITTEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _is_until(line: str, step: int) -> bool:
+    try:
+        return float(json.loads(line)["step"]) <= step
+    except ValueError:
+        return False  # cut off by the kill
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    partial.replace(file)
