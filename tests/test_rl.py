@@ -210,7 +210,9 @@ def asked(reward: Reward, played: Sequence[Played], **more: Any) -> tuple[list[f
 def test_outcomes_alone_and_the_groups_in_which_they_are_equal(played: list[Played]) -> None:
     rewards, note = asked(Reward("execution-based"), played)
     assert rewards == [1.0, 0.0, -0.5, 0.0]
-    assert (note["groups"], note["uniform_groups"], note["rate"], note["claims_falsely"]) == (2, 1, 0.25, 1)
+    assert (note["groups"], note["uniform_groups"], note["rate"], note["claims_falsely"]) == (2, 0, 0.25, 1)
+    _, alike = asked(Reward("execution-based"), [*played[:2], played[3], played[3]])
+    assert alike["uniform_groups"] == 1
 
 
 def test_what_could_not_be_tested_has_no_reward_and_is_no_failure(played: list[Played]) -> None:
