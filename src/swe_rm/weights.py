@@ -51,33 +51,45 @@ def load_network(
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if _on_cpu(device if device_map is None else device_map) else "bfloat16")
     config = _config(folder)
-    loud = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # its table of odd weights; we name them below
     try:
-        network, found = transformers.Qwen3MoeForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=getattr(torch, dtype),
-            device_map=device_map,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # they are refused below, in one line
-            output_loading_info=True,
-        )
+        network, found = read(transformers.Qwen3MoeForCausalLM, folder, dtype, device_map, config=config)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())}") from None
     except ValueError as error:  # of accelerate, for a map that leaves weights without a device or room
         if device_map is None:
             raise
         raise VerifierError(f"device map {device_map}: {' '.join(str(error).split())}") from None
-    finally:
-        transformers.utils.logging.set_verbosity(loud)
     _refuse_other_weights(folder, found)
     swe_rm_experts.use(network, experts or "auto")
     if device_map is None:
         network.to(device)
     return network.eval()
+
+
+def read(head: Any, folder: Path, dtype: str, device_map: Any, **more: Any) -> tuple[Any, dict[str, Any]]:
+    """A network of a class of transformers, and what its weights lacked, had beside or had in another shape.
+
+    Safetensors of this folder alone, no code of anybody's. Raises what transformers raises.
+    """
+    torch, transformers = libraries()
+    logging = transformers.utils.logging
+    loud = logging.get_verbosity()
+    logging.set_verbosity_error()  # its table of odd weights; whoever asks names them
+    try:
+        found: tuple[Any, dict[str, Any]] = head.from_pretrained(
+            folder,
+            dtype=getattr(torch, dtype),
+            device_map=device_map,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            ignore_mismatched_sizes=True,  # whoever asks refuses them, in one line
+            output_loading_info=True,
+            **more,
+        )
+    finally:
+        logging.set_verbosity(loud)
+    return found
 
 
 def digest(folder: Path) -> bytes:

@@ -72,23 +72,10 @@ def load_weights(folder: Path, head: Head, options: dict[str, Any]) -> Any:
     device = options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
     device_map = options.get("device_map")
     dtype = options.get("dtype") or ("float32" if device == "cpu" and device_map is None else "bfloat16")
-    loud = transformers.utils.logging.get_verbosity()
-    transformers.utils.logging.set_verbosity_error()  # its table of odd weights; we name them below
     try:
-        network, found = getattr(transformers, head).from_pretrained(
-            folder,
-            dtype=getattr(torch, dtype),
-            device_map=device_map,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            ignore_mismatched_sizes=True,  # they are refused below, in one line
-            output_loading_info=True,
-        )
+        network, found = weights.read(getattr(transformers, head), folder, dtype, device_map)
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())[:300]}") from None
-    finally:
-        transformers.utils.logging.set_verbosity(loud)
     odd = [*found["missing_keys"], *(str(key[0]) for key in found["mismatched_keys"]), *found["unexpected_keys"]]
     if odd:
         raise CheckpointError(f"{folder}: {len(odd)} weights are not those of {head} by config.json: {sorted(odd)[0]}")
