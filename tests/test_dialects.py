@@ -150,6 +150,14 @@ def test_the_checkout_s_place_is_not_told() -> None:
     assert dialects.plain("cd /testbed && ls") == "ls"
 
 
+def test_half_a_surrogate_pair_in_escaped_json_is_replaced() -> None:
+    """A tokenizer takes no text with one: an attempt whose call spells it could not be scored."""
+    call = ToolCall(name="edit", arguments='{"a": "x\\ud800", "b": "\\ud83d\\ude00"}')
+    assert dialects.action(call).text == "edit\na: x\N{REPLACEMENT CHARACTER}\nb: \N{GRINNING FACE}"
+    assert dialects.observation('{"output": {"n": "\\udfff"}}').text == "n: \N{REPLACEMENT CHARACTER}"
+    assert dialects.plain("\ud800\udfff") == "\N{REPLACEMENT CHARACTER}" * 2
+
+
 # --- what is quick against what is plain to see ----------------------------------------------------------------------
 
 ROOTS = re.compile(
@@ -159,12 +167,14 @@ ROOTS = re.compile(
 PIECES = st.sampled_from([
     "/testbed", "/", "testbed", "/workspace/", "a__b", "/a__b-1/", "/code/", "x/y/", "/home/u/", "repo/",
     "cd /testbed", " && ", "\n", " \n", "\t\n", "  ", "w", ".", "\r\n", "\r", "\x1b[1m", "]", " with exit code 3",
-    "\nbash-$", "\n(Open file: n/a)\n(Current directory: /x)\nbash-$", "\n[Current working directory: /x]",
+    "\ud800", "\N{SNOWMAN}", "\nbash-$",
+    "\n(Open file: n/a)\n(Current directory: /x)\nbash-$", "\n[Current working directory: /x]",
     "\n[The command completed with exit code 3.]", "\n[Command finished with exit code 0]", "\n[Jupyter x]",
 ])  # fmt: skip
 
 
 def slow_plain(text: str) -> str:
+    text = "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= char <= "\udfff" else char for char in text)
     text = ROOTS.sub("", dialects._ANSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
     return dialects._BLANK_LINES.sub("\n\n", dialects._TRAILING_SPACE.sub("\n", text)).strip("\n ")
 

@@ -71,6 +71,8 @@ def issue_statement(messages: Sequence[Message]) -> str:
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _BLANK_LINES = re.compile(r"\n[ \t]*\n(?:[ \t]*\n)+")
 _TRAILING_SPACE = re.compile(r"[ \t]+\n")
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""Half of a surrogate pair: no tokenizer takes it, and the JSON of a call may spell one as an escape."""
 _ROOTS = re.compile(
     r"cd /testbed(?: ?&& ?|\b)|/(?:testbed\b/?|workspace/[\w.-]+__[\w.-]+/|code/[\w.-]+/[\w.-]+/"
     r"|home/[^\s'\"]{1,200}?/repo/|(?<![\w/]/)[\w.-]+__[\w.-]+/)"
@@ -82,7 +84,9 @@ Every branch begins with a fixed character, which is four times as fast as one t
 
 
 def plain(text: str) -> str:
-    """Text with LF line ends, no terminal colours, no trailing spaces, and paths relative to the checkout."""
+    """Encodable text: LF line ends, no terminal colours, no trailing spaces, paths relative to the checkout."""
+    if not text.isascii():
+        text = _HALF_PAIR.sub("\N{REPLACEMENT CHARACTER}", text)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     text = _ROOTS.sub("", _ANSI.sub("", text))
     if " \n" in text or "\t\n" in text:
