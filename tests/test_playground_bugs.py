@@ -47,11 +47,21 @@ SOURCES = [
         ("statement", "        oil.append(lamp)\n", ""),
         ("branch", "lamps[1:] if oil and total else []", "lamps[1:]"),
         ("slice", "lamps[1:]", "lamps[1 + 1:]"),
+        ("addition", "        oil.append(lamp)\n", "        oil.append(lamp)\n" * 2),
+        ("addition", "    total = 0\n", "    if not wick:\n        return False\n    total = 0\n"),
     ],
 )
 def test_kinds(kind: str, before: str, after: str) -> None:
     assert LAMP.count(before) == 1
     assert LAMP.replace(before, after) in [edit.applied(LAMP) for edit in edits(LAMP) if edit.kind == kind]
+
+
+def test_conditions_are_added() -> None:
+    source = "def lit(oil, wick):\n    if oil:\n        oil -= 1\n    while wick > oil:\n        wick.cut()\n"
+    found = [edit.applied(source) for edit in edits(source) if edit.kind == "addition"]
+    assert source.replace("if oil:", "if not oil:") in found
+    assert source.replace("if oil:", "if oil and wick > oil:") in found
+    assert source.replace("wick > oil:", "wick > oil and oil:") in found
 
 
 def test_an_edit_knows_where_it_is() -> None:

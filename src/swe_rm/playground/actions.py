@@ -6,13 +6,13 @@ import itertools
 import random
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from swe_rm.playground import statements
-from swe_rm.playground.bugs import Edit, edits, parses
 from swe_rm.playground.checkouts import Checkouts, diff
+from swe_rm.playground.decoys import decoys, definitions, first_line, target
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun
 
@@ -83,23 +83,22 @@ class Options(Noun):
 def options(task: PlaygroundTask, checkouts: Checkouts, edits_listed: int = 8) -> Options:
     """What is offered at a task; the same each time.
 
-    Among the edits are the fix, one that deletes failing tests where the agent sees some, and others of the kinds that
-    make bugs, half of them in the function that is broken.
+    Among the edits are the fix, one that deletes failing tests where the agent sees some, and `decoys`.
     """
     files = _python_files(checkouts.start(task))
     dice = random.Random(task.instance_id)
-    listed: list[tuple[str, str, Literal["fix", "code", "tests"]]] = [(_target(task.patch), task.patch, "fix")]
+    listed: list[tuple[str, str, Literal["fix", "code", "tests"]]] = [(target(task.patch), task.patch, "fix")]
     if visible := _visible(task, files):
         cut = statements.without_tests(files, visible)
         patch = diff({path: text for path, text in files.items() if cut[path] != text}, {
             path: text for path, text in cut.items() if files[path] != text
         })  # fmt: skip
-        listed.append((_target(patch), patch, "tests"))
-    others = itertools.islice(_others(task, files, dice), edits_listed - len(listed))
+        listed.append((target(patch), patch, "tests"))
+    others = itertools.islice(decoys(task, files, dice), edits_listed - len(listed))
     listed += [(path, patch, "code") for path, patch in others]
     dice.shuffle(listed)
     choices = tuple(
-        Choice(number=number, path=path, line=_line(patch), patch=patch, role=role)
+        Choice(number=number, path=path, line=first_line(patch), patch=patch, role=role)
         for number, (path, patch, role) in enumerate(listed, 1)
     )
     issue = task.problem_statement
@@ -123,70 +122,6 @@ def _visible(task: PlaygroundTask, files: Mapping[str, str]) -> list[str]:
     return found
 
 
-def _others(task: PlaygroundTask, files: Mapping[str, str], dice: random.Random) -> Iterator[tuple[str, str]]:
-    """Edits of the code that are not the fix, as path and patch; those near it and those elsewhere in turn."""
-    broken, line = _target(task.patch), _line(task.patch)
-    near: list[tuple[str, Edit]] = []
-    far: list[tuple[str, Edit]] = []
-    for path, text in files.items():
-        if path.startswith("tests/"):
-            continue
-        function = _function_at(text, line) if path == broken else None
-        for edit in edits(text):
-            (near if edit.function == function else far).append((path, edit))
-    dice.shuffle(near)
-    dice.shuffle(far)
-    for found in itertools.chain.from_iterable(itertools.zip_longest(near, far)):
-        if found is None:
-            continue  # one of the two has ended
-        path, edit = found
-        after = edit.applied(files[path])
-        patch = diff({path: files[path]}, {path: after})
-        if parses(after) and _changed(patch) != _changed(task.patch):
-            yield path, patch
-
-
-def _changed(patch: str) -> list[str]:
-    return [line for line in patch.splitlines() if line[:1] in "+-"]
-
-
-def _target(patch: str) -> str:
-    found = re.search(r"^--- a/(.+)$", patch, re.MULTILINE)
-    assert found is not None
-    return found[1]
-
-
-def _line(patch: str) -> int:
-    """The first line that a patch changes, in the file as it is before."""
-    number = 0
-    for line in patch.splitlines():
-        if found := re.match(r"@@ -(\d+)", line):
-            number = int(found[1])
-        elif number and line[:1] in "+-":
-            return number
-        elif number:
-            number += 1
-    raise ValueError("a patch changes no line")
-
-
-def _function_at(source: str, line: int) -> str:
-    """The innermost function or class at a line, as `Class.method`; empty at the top of the module."""
-    found = ""
-    for node, name in _definitions(ast.parse(source), ""):
-        if node.lineno <= line <= (node.end_lineno or node.lineno):
-            found = name
-    return found
-
-
-def _definitions(tree: ast.AST, within: str) -> list[tuple[ast.FunctionDef | ast.ClassDef, str]]:
-    found: list[tuple[ast.FunctionDef | ast.ClassDef, str]] = []
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            name = f"{within}.{node.name}" if within else node.name
-            found += [(node, name), *_definitions(node, name)]
-    return found
-
-
 def _names(issue: str, files: Mapping[str, str]) -> tuple[str, ...]:
     """Functions and classes of the package that the issue's code speaks of, in a mixed order."""
     body = "\n".join(_code(issue)[1])
@@ -194,7 +129,7 @@ def _names(issue: str, files: Mapping[str, str]) -> tuple[str, ...]:
         node.name
         for path, text in files.items()
         if not path.startswith("tests/")
-        for node, _ in _definitions(ast.parse(text), "")
+        for node, _ in definitions(ast.parse(text))
     }
     spoken = set(re.findall(r"[A-Za-z_]\w*", body)) & known
     return tuple(sorted(spoken, key=lambda name: hashlib.sha256(f"{issue}{name}".encode()).digest())[:_NAMES])
@@ -214,9 +149,7 @@ def _reproduction(issue: str, files: Mapping[str, str]) -> str:
     if re.search(r"\bself\.(?!assert|subTest|fail)", code):
         return ""
     path = next((path for path in files if f"`{path}`" in issue), "")
-    beside = [
-        name for node, name in _definitions(ast.parse(files.get(path, "")), "") if isinstance(node, ast.FunctionDef)
-    ]
+    beside = [name for node, name in definitions(ast.parse(files.get(path, ""))) if isinstance(node, ast.FunctionDef)]
     names = sorted({name for name in beside if "." not in name and re.search(rf"\b{name}\b", code)})
     helpers = [f"from {path[:-3].replace('/', '.')} import {', '.join(names)}"] if names else []
     lines = ["import unittest", *imports, *helpers, "", "class Issue(unittest.TestCase):", "    def test(self):"]

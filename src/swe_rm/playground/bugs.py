@@ -6,13 +6,24 @@ breaks anything: `making` runs the tests.
 
 import ast
 import itertools
+import textwrap
 from collections.abc import Callable, Iterator
 from typing import Literal
 
 from swe_rm.trajectory import Noun
 
 Kind = Literal[
-    "operator", "boundary", "condition", "constant", "call", "order", "guard", "statement", "branch", "slice"
+    "operator",
+    "boundary",
+    "condition",
+    "constant",
+    "call",
+    "order",
+    "guard",
+    "statement",
+    "branch",
+    "slice",
+    "addition",
 ]
 
 
@@ -289,6 +300,40 @@ def _slice(node: ast.AST, text: _Text) -> Spot:
             yield text.start(node.slice.upper), text.end(node.slice.upper), f"{text.of(node.slice.upper)} - 1"
 
 
+_PLAIN = (ast.Name, ast.Attribute, ast.Call, ast.Compare, ast.Subscript)
+
+
+def _addition(node: ast.AST, text: _Text) -> Spot:
+    """What nobody needs, put in: `not`, a second condition, a statement done twice, a guard at another place."""
+    for body in _bodies(node):
+        for one in body:
+            if isinstance(one, ast.AugAssign) or (isinstance(one, ast.Expr) and isinstance(one.value, ast.Call)):
+                start, end = text.lines(one)
+                yield end, end, text.source[start:end]
+    if isinstance(node, ast.FunctionDef):
+        tests = [one.test for one in ast.walk(node) if isinstance(one, ast.If | ast.While)]
+        for test in tests:
+            if isinstance(test, _PLAIN):
+                yield text.start(test), text.start(test), "not "
+            for other in tests:
+                if isinstance(other, _PLAIN) and text.of(other) != text.of(test):
+                    yield text.end(test), text.end(test), f" and {text.of(other)}"
+        yield from _guards_elsewhere(node, text)
+
+
+def _guards_elsewhere(function: ast.FunctionDef, text: _Text) -> Spot:
+    bodies = [body for one in ast.walk(function) for body in _bodies(one)]
+    guards = [one for body in bodies for one in body if isinstance(one, ast.If) and isinstance(one.body[-1], _LEAVES)]
+    for guard in guards:
+        start, end = text.lines(guard)
+        lines = textwrap.dedent(text.source[start:end])
+        for body in bodies:
+            for one in body[1:]:
+                if one is not guard and one.col_offset and not isinstance(one, ast.FunctionDef):
+                    at = text.lines(one)[0]
+                    yield at, at, textwrap.indent(lines, " " * one.col_offset)
+
+
 _MAKERS: dict[Kind, Callable[[ast.AST, _Text], Spot]] = {
     "operator": _operator,
     "boundary": _boundary,
@@ -300,4 +345,5 @@ _MAKERS: dict[Kind, Callable[[ast.AST, _Text], Spot]] = {
     "statement": _statement,
     "branch": _branch,
     "slice": _slice,
+    "addition": _addition,
 }
