@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import random
 import re
+import shlex
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,13 @@ from swe_rm.trajectory import Noun
 SUBMIT = "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git add -A && git diff --cached"
 TEST = "python -m unittest 2>&1 | tail -n 25"
 UNDO = "git checkout -- ."
+_REFUSED = ": no such action"
 _AROUND = 7
 """Lines shown before and behind the place of an edit."""
 _SHOWN = 4
 """Lines shown of an edit."""
+_WORDS = 80
+"""Characters of an answer that is no action, as it is told back."""
 _NAMES = 4
 """Searches offered at most: functions and classes that the issue names."""
 
@@ -70,7 +74,7 @@ class Options(Noun):
     def commands(self) -> dict[str, str]:
         """The shell command of each action, by the words a policy chooses it with."""
         found = {f"view {one.number}": one.view for one in self.choices}
-        found |= {f"search {name}": f"grep -rn --include=*.py '{name}' ." for name in self.names}
+        found |= {f"search {name}": f"git grep -n '{name}' '*.py'" for name in self.names}
         found |= {"reproduce": self.reproduction} if self.reproduction else {}
         found |= {"test": TEST, "undo": UNDO, "submit": SUBMIT}
         return found | {f"edit {one.number}": one.make for one in self.choices}
@@ -78,6 +82,17 @@ class Options(Noun):
     def by_role(self, role: str) -> list[Choice]:
         """The edits that are such."""
         return [one for one in self.choices if one.role == role]
+
+
+def refusal(words: str) -> str:
+    """The command that an answer stands for which is no action: it says so and fails."""
+    return f"echo {shlex.quote(words[:_WORDS] + _REFUSED)}; false"
+
+
+def is_refusal(command: str) -> bool:
+    """Whether it is such a command, and no more."""
+    said = shlex.split(command.removesuffix("; false"))[1:] if command.startswith("echo ") else []
+    return len(said) == 1 and command == refusal(said[0].removesuffix(_REFUSED))
 
 
 def options(task: PlaygroundTask, checkouts: Checkouts, edits_listed: int = 8) -> Options:

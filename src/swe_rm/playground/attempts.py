@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from swe_rm.errors import MissingExtraError
 from swe_rm.playground.checkouts import Checkouts
+from swe_rm.playground.memory import Shell
 from swe_rm.playground.sandbox import Limits, Ran, Sandbox, Scratch, scratch
 from swe_rm.playground.world import PlaygroundTask
 
@@ -51,17 +52,36 @@ class Observation(NamedTuple):
     code: int
 
 
+class Confined:
+    """The commands of one attempt, run confined in its folder of scratch."""
+
+    def __init__(self, sandbox: Sandbox, within: Scratch) -> None:
+        self._sandbox = sandbox
+        self._within = within
+
+    def run(self, command: str) -> Ran:
+        """Run one; what differs from run to run in its output is made equal: the folder's name, how long tests took.
+
+        Raises SandboxError when it could not be run.
+        """
+        ran = self._sandbox.run(self._within, command)
+        text = ran.output.replace(str(self._within.checkout), CWD).replace(str(self._within.root), "")
+        return ran.model_copy(update={"output": _TOOK.sub(r"\g<1>0.001s", text)})
+
+
 class Attempt:
     """An agent at work. Every step is mini-swe-agent's own; what it says and runs is told from outside."""
 
-    def __init__(self, task: PlaygroundTask, policy: str, sandbox: Sandbox, within: Scratch, step_limit: int) -> None:
+    def __init__(self, task: PlaygroundTask, policy: str, shell: Shell, limits: Limits, step_limit: int) -> None:
+        """Raises MissingExtraError without mini-swe-agent."""
+        require()
         from minisweagent.agents.default import DefaultAgent
 
         self.task = task
         self._model = _Told(policy)
         self._agent: Any = DefaultAgent(
             self._model,
-            _Environment(sandbox, within),
+            _Environment(shell, limits),
             system_template=_SYSTEM,
             instance_template=_INSTANCE,
             step_limit=step_limit,
@@ -114,9 +134,8 @@ def attempt(
     task: PlaygroundTask, policy: str, checkouts: Checkouts, sandbox: Sandbox, step_limit: int = 20
 ) -> Iterator[Attempt]:
     """An attempt in a scratch folder of its own, gone afterwards. Raises MissingExtraError without mini-swe-agent."""
-    require()
     with scratch(checkouts.start(task), checkouts.folder) as within:
-        yield Attempt(task, policy, sandbox, within, step_limit)
+        yield Attempt(task, policy, Confined(sandbox, within), sandbox.limits, step_limit)
 
 
 def require() -> None:
@@ -173,24 +192,23 @@ class _Told:
 
 
 class _Environment:
-    """mini-swe-agent's environment: commands run confined."""
+    """mini-swe-agent's environment."""
 
-    def __init__(self, sandbox: Sandbox, within: Scratch) -> None:
-        self._sandbox = sandbox
-        self._within = within
-        self.config = {"cwd": CWD, **sandbox.limits.model_dump()}
+    def __init__(self, shell: Shell, limits: Limits) -> None:
+        self._shell = shell
+        self._limits = limits
+        self.config = {"cwd": CWD, **limits.model_dump()}
 
     def execute(self, action: Mapping[str, Any], cwd: str = "") -> dict[str, Any]:
         from minisweagent.exceptions import Submitted
 
-        ran = self._sandbox.run(self._within, str(action["command"]))
-        output = self._seen(ran)
-        first, _, rest = output.lstrip().partition("\n")
+        ran = self._shell.run(str(action["command"]))
+        first, _, rest = ran.output.lstrip().partition("\n")
         if first.strip() == SUBMITTED and ran.code == 0 and not ran.ended:
             end = {"exit_status": "Submitted", "submission": rest}
             raise Submitted({"role": "exit", "content": rest, "extra": end})
-        told = _told(ran, self._sandbox.limits)
-        return {"output": output, "returncode": -1 if told else ran.code, "exception_info": told}
+        told = _told(ran, self._limits)
+        return {"output": ran.output, "returncode": -1 if told else ran.code, "exception_info": told}
 
     def get_template_vars(self, **more: Any) -> dict[str, Any]:
         return {**self.config, **more}
@@ -198,11 +216,6 @@ class _Environment:
     def serialize(self) -> dict[str, Any]:
         kind = f"{__name__}.{type(self).__name__}"
         return {"info": {"config": {"environment": self.config, "environment_type": kind}}}
-
-    def _seen(self, ran: Ran) -> str:
-        """The output with what differs from run to run made equal: the folder's name and how long tests took."""
-        text = ran.output.replace(str(self._within.checkout), CWD).replace(str(self._within.root), "")
-        return _TOOK.sub(r"\g<1>0.001s", text)
 
 
 def _told(ran: Ran, limits: Limits) -> str:

@@ -31,9 +31,11 @@ def decoys(task: PlaygroundTask, files: Mapping[str, str], dice: random.Random) 
     near, far = _elsewhere(task, files, dice)
     path = target(task.patch)
     found = [(path, text) for text in _otherwise(files[path], _applied(files[path], task.patch), dice)]
-    for spot in [one for one in [*near, *far] if _sort_of_edit(one, files) == _sort_of_patch(task.patch)][:1]:
-        before, after = files[spot.path], spot.edit.applied(files[spot.path])
-        found += [(spot.path, text) for text in (after, *_otherwise(before, after, dice))]
+    for one in [*near, *far]:
+        text = one.edit.applied(files[one.path])
+        if _sort_of_edit(one, files) == _sort_of_patch(task.patch) and parses(text):
+            found += [(one.path, other) for other in (text, *_otherwise(files[one.path], text, dice))]
+            break
     paired = itertools.chain.from_iterable(itertools.zip_longest(near, far))
     mixed = ((one.path, one.edit.applied(files[one.path])) for one in paired if one is not None)
     listed = {_changed(task.patch)}

@@ -4,23 +4,21 @@ The log that is kept is mini-swe-agent's, with the command that the words stand 
 shorter, since it reads little; how it is made into tokens is the policy's affair.
 """
 
-import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import orjson
 
-from swe_rm.playground.actions import Options
-from swe_rm.playground.attempts import Attempt, Observation, attempt
+from swe_rm.playground.actions import Options, refusal
+from swe_rm.playground.attempts import Attempt, Confined, Observation
 from swe_rm.playground.checkouts import Checkouts
-from swe_rm.playground.sandbox import Sandbox
+from swe_rm.playground.memory import Memory, Recalling, Shell
+from swe_rm.playground.sandbox import Sandbox, scratch
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.sources import open_received
 from swe_rm.trajectory import Trajectory
 
-_WORDS = 80
-"""Characters of an answer that is no action, as it is told back."""
 _MOST = 1200
 """Characters of an observation that are shown: its end, where tests say how it went."""
 
@@ -58,8 +56,7 @@ class Episode:
         if self.is_over:
             raise ValueError("the episode is over")
         words = " ".join(answer.strip().partition("\n")[0].split())
-        unknown = f"echo {shlex.quote(f'{words[:_WORDS]}: no such action')}; false"
-        return _shown(self._made.step(answer, self._commands.get(words, unknown)))
+        return _shown(self._made.step(answer, self._commands.get(words) or refusal(words)))
 
     def document(self) -> dict[str, Any]:
         """The attempt as mini-swe-agent writes it."""
@@ -76,11 +73,25 @@ class Episode:
 
 @contextmanager
 def episode(
-    task: PlaygroundTask, policy: str, offered: Options, checkouts: Checkouts, sandbox: Sandbox, step_limit: int = 12
+    task: PlaygroundTask,
+    policy: str,
+    offered: Options,
+    checkouts: Checkouts,
+    sandbox: Sandbox,
+    step_limit: int = 12,
+    memory: Memory | None = None,
 ) -> Iterator[Episode]:
-    """An episode in a scratch folder of its own, gone afterwards. Raises MissingExtraError without mini-swe-agent."""
-    with attempt(task, policy, checkouts, sandbox, step_limit) as made:
-        yield Episode(made, offered)
+    """An episode in a scratch folder of its own, gone afterwards; with a memory, what it knows is not run again.
+
+    Raises MissingExtraError without mini-swe-agent.
+    """
+    with ExitStack() as stack:
+
+        def begin() -> Shell:
+            return Confined(sandbox, stack.enter_context(scratch(checkouts.start(task), checkouts.folder)))
+
+        shell = begin() if memory is None else Recalling(memory, task, offered, begin)
+        yield Episode(Attempt(task, policy, shell, sandbox.limits, step_limit), offered)
 
 
 def _opening(task: PlaygroundTask, offered: Options) -> str:

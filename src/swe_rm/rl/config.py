@@ -71,7 +71,7 @@ class RLConfig(Noun):
     world: Path
     """What `playground make` wrote."""
     cache: Path | None = None
-    """Where warmed-up policies are kept, for all arms that begin alike; beside `out` if not given."""
+    """Where warmed-up policies are kept, and what commands gave, for all arms and seeds; beside `out` if not given."""
     reward: Kind = "hybrid"
     gamma: float = 0.75
     """Of `mix`."""
@@ -141,7 +141,16 @@ class RLConfig(Noun):
     @property
     def warm_folder(self) -> Path:
         """Where the policy that a run begins with is kept."""
-        return (self.cache or self.out.parent) / f"warm-{self.warmup_digest()}"
+        return self._shared / f"warm-{self.warmup_digest()}"
+
+    @property
+    def memory_file(self) -> Path:
+        """Where is kept what commands gave."""
+        return self._shared / "commands.sqlite"
+
+    @property
+    def _shared(self) -> Path:
+        return self.cache or self.out.parent
 
     def _tasks(self) -> str:
         return hashlib.sha256((self.world / TASKS).read_bytes()).hexdigest()

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -12,7 +12,8 @@ from swe_rm.playground.attempts import require
 from swe_rm.playground.checkouts import TESTS, Checkouts
 from swe_rm.playground.episode import Episode, episode
 from swe_rm.playground.labelling import Judged, Labeller
-from swe_rm.playground.sandbox import Sandbox, SandboxError
+from swe_rm.playground.memory import Memory
+from swe_rm.playground.sandbox import Limits, Sandbox, SandboxError
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.rl.wording import CLAIMED, Order, Wording
 from swe_rm.trajectory import Noun, Outcome
@@ -120,18 +121,23 @@ class _Row:
 class Field:
     """A world in which attempts are made; a `with` block ends its programs and removes its folders."""
 
-    def __init__(self, world: Path, workers: int, step_limit: int) -> None:
-        """Raises MissingExtraError without mini-swe-agent."""
+    def __init__(self, world: Path, workers: int, step_limit: int, memory: Path | None = None) -> None:
+        """`memory` is a file of what commands gave before, which is then not run again.
+
+        Raises MissingExtraError without mini-swe-agent, SweRmError when the file is no memory.
+        """
         require()
         self._stack = ExitStack()
         self.checkouts = self._stack.enter_context(Checkouts(world))
         self.sandboxes = [self._stack.enter_context(Sandbox()) for _ in range(workers)]
+        self._memory = Memory(memory, Limits()) if memory else None
+        if self._memory:
+            self._stack.callback(self._memory.close)
         self._pool = self._stack.enter_context(ThreadPoolExecutor(workers))
         self._step_limit = step_limit
         self._offers: dict[str, Options] = {}
         # Python 3.11 fails when two threads parse code at once ("AST constructor recursion depth mismatch").
         self._parsing = threading.Lock()
-        self._known: dict[tuple[str, str], Judged] = {}
 
     def __enter__(self) -> "Field":
         return self
@@ -161,14 +167,18 @@ class Field:
         parts = [done.result() for done in [self._pool.submit(part, number) for number in range(share)]]
         return [parts[place % share][place // share] for place in range(len(items))]
 
-    def play(self, asked: Sequence[Asked], wording: Wording, speaker: Speaks, policy: str) -> list[Played]:
-        """Make and test these attempts, in their order. Raises SweRmError when a task cannot be set up."""
+    def play(
+        self, asked: Sequence[Asked], wording: Wording, speaker: Speaks, policy: str, recall: bool = True
+    ) -> list[Played]:
+        """Make and test these attempts, in their order; without `recall` all of it anew.
+
+        Raises SweRmError when a task cannot be set up.
+        """
         with ExitStack() as stack:
 
             def begun(one: Asked, sandbox: Sandbox) -> _Row:
-                offered = self.offered(one.task)
-                opened = episode(one.task, policy, offered, self.checkouts, sandbox, self._step_limit)
-                return _Row(one, offered, wording, stack.enter_context(opened), self._step_limit)
+                opened = stack.enter_context(self.episode(one.task, policy, sandbox, recall))
+                return _Row(one, self.offered(one.task), wording, opened, self._step_limit)
 
             rows = self.each(asked, begun)
             said = speaker.first([row.prompt for row in rows])
@@ -179,16 +189,27 @@ class Field:
                     break
                 # The reader takes as many tokens for each: those that are over are fed what nobody looks at.
                 said = speaker.next([[*tokens, 0, 0, 0][:3] for tokens in read])
-            return self.each(rows, self._played)
+            return self.each(rows, lambda row, sandbox: self._played(row, sandbox, recall))
 
-    def _played(self, row: _Row, sandbox: Sandbox) -> Played:
-        patch = row.made.submission
-        judged = self._judged(row.asked.task, patch, sandbox)
+    def episode(
+        self, task: PlaygroundTask, policy: str, sandbox: Sandbox, recall: bool = True
+    ) -> AbstractContextManager[Episode]:
+        """An attempt to make, a `with` block long; without `recall` all of it is run."""
+        memory = self._memory if recall else None
+        return episode(task, policy, self.offered(task), self.checkouts, sandbox, self._step_limit, memory)
+
+    def _played(self, row: _Row, sandbox: Sandbox, recall: bool) -> Played:
+        task, patch = row.asked.task, row.made.submission
+
+        def judge() -> Judged:
+            return Labeller(self.checkouts, sandbox).label(task, patch)
+
+        judged = self._memory.judged(task, patch, judge) if self._memory and recall else judge()
         if row.failure:
             judged = Judged(outcome=Outcome.UNKNOWN, why=row.failure)
         log = [message for message in row.made.document()["messages"] if message["role"] != "exit"]
         return Played(
-            task=row.asked.task,
+            task=task,
             prompt=tuple(row.prompt),
             tokens=tuple(row.tokens),
             own=tuple(row.own),
@@ -199,13 +220,3 @@ class Field:
             outcome=judged.outcome,
             why=judged.why,
         )
-
-    def _judged(self, task: PlaygroundTask, patch: str, sandbox: Sandbox) -> Judged:
-        """What the tests say; asked once of a patch, unless they said nothing."""
-        key = (task.instance_id, patch)
-        if key not in self._known:
-            judged = Labeller(self.checkouts, sandbox).label(task, patch)
-            if judged.outcome is Outcome.UNKNOWN:
-                return judged
-            self._known[key] = judged
-        return self._known[key]

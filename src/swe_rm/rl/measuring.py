@@ -59,8 +59,12 @@ def measured(
     field: Field,
     config: RLConfig,
     attempts: int,
+    recall: bool = True,
 ) -> dict[str, Any]:
-    """A tally and rate by split. Every look has the same dice, so that two looks differ by the policy alone."""
+    """A tally and rate by split. Every look has the same dice, so that two looks differ by the policy alone.
+
+    Without `recall` every command and test is run, whatever is known of it.
+    """
     asked = [
         Asked(task, Order.shuffled(field.offered(task), f"look\n{task.instance_id}\n{number}"))
         for task in tasks
@@ -70,7 +74,7 @@ def measured(
     for start in range(0, len(asked), _AT_ONCE):
         seed = int.from_bytes(hashlib.sha256(f"look\n{config.seed}\n{start}".encode()).digest()[:6])
         speaker = Speaker(network, wording.ids[PAD], seed)
-        played += field.play(asked[start : start + _AT_ONCE], wording, speaker, config.name)
+        played += field.play(asked[start : start + _AT_ONCE], wording, speaker, config.name, recall)
     splits = sorted({one.task.split for one in played})
     tallies = {split: Tally.of([one for one in played if one.task.split == split]) for split in splits}
     return {split: {"rate": tally.rate, **tally.model_dump()} for split, tally in tallies.items()}

@@ -36,7 +36,11 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
         say(f"{config.name}: {config.out} holds the finished run of this config")
         return result
     began, used = time.monotonic(), sum(os.times()[:4])
-    with Field(config.world, config.workers, config.step_limit) as field, bridge_to(config.verifier) as bridge:
+    config.memory_file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        Field(config.world, config.workers, config.step_limit, config.memory_file) as field,
+        bridge_to(config.verifier) as bridge,
+    ):
         training = [task for task in tasks if task.split == "train"]
         network, wording = policy.load(warm(config, training, field, say))
         if bridge is not None:
@@ -118,9 +122,9 @@ class _Run:
         if found:
             self.journal.log({"step": step, "kind": "update", **found})
 
-    def look(self, step: int, attempts: int) -> dict[str, Any]:
+    def look(self, step: int, attempts: int, recall: bool = True) -> dict[str, Any]:
         """Measure the policy as it is, and log it."""
-        found = measured(self.network, self.wording, self._looked_at, self._field, self.config, attempts)
+        found = measured(self.network, self.wording, self._looked_at, self._field, self.config, attempts, recall)
         self.journal.log({"step": step, "kind": "look", "attempts": attempts, "splits": found})
         rates = ", ".join(f"{split} {_percent(tally['rate'])}" for split, tally in found.items())
         self._say(f"{self.config.name}: step {step}: {rates}")
@@ -158,7 +162,7 @@ def _trainer(run: _Run, rewards: Rewards) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             step = state.global_step
             if step == steps:
-                run.look(step, config.evaluation.final_attempts)
+                run.look(step, config.evaluation.final_attempts, recall=False)
             elif step % (config.evaluation.every * config.updates) == 0:
                 run.look(step, config.evaluation.attempts)
 

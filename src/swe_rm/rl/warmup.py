@@ -15,7 +15,6 @@ import orjson
 from swe_rm import output
 from swe_rm.playground.actions import SUBMIT, Options
 from swe_rm.playground.attempts import Observation
-from swe_rm.playground.episode import episode
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.sandbox import Sandbox, SandboxError
 from swe_rm.playground.world import PlaygroundTask
@@ -100,7 +99,7 @@ def _session(
     known = {command: answer for answer, command in offered.commands.items()}
     answers: list[str] = []
     shown: list[str] = []
-    with episode(task, name, offered, field.checkouts, sandbox, limit) as made:
+    with field.episode(task, name, sandbox) as made:
         script = POLICIES[name](offered, dice)
         say = next(script)
         while len(answers) < limit:

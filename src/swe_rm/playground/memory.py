@@ -1,0 +1,125 @@
+"""What commands gave in earlier attempts: the same command in the same state of a checkout need not run again.
+
+A policy that learns tries the same few edits of a task hundreds of times. What a command shows follows from the task,
+the edits made since the last undo, and the command itself; so it is run once, for all runs that share the file.
+"""
+
+import hashlib
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from swe_rm.errors import SweRmError
+from swe_rm.playground.actions import UNDO, Options, is_refusal
+from swe_rm.playground.labelling import Judged
+from swe_rm.playground.sandbox import Limits, Ran
+from swe_rm.playground.world import PlaygroundTask
+from swe_rm.trajectory import Outcome
+
+_PATIENCE = 60.0
+"""Seconds for another run to end its writing."""
+
+
+class Shell(Protocol):
+    """Runs the commands of one attempt in its checkout."""
+
+    def run(self, command: str) -> Ran:
+        """Run one. Raises SandboxError when it could not be run."""
+        ...
+
+
+class Memory:
+    """A file of results. Threads and processes may share it."""
+
+    def __init__(self, file: Path, limits: Limits) -> None:
+        """Results under other limits or another Python are others. Raises SweRmError where it is no such file."""
+        self._under = json.dumps([sys.version, limits.model_dump()])
+        self._lock = threading.Lock()
+        try:
+            self._file = sqlite3.connect(file, timeout=_PATIENCE, check_same_thread=False, isolation_level=None)
+            self._file.execute("PRAGMA journal_mode=WAL")
+            self._file.execute("PRAGMA synchronous=OFF")  # what a power cut takes is run again
+            self._file.execute("CREATE TABLE IF NOT EXISTS gave (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID")
+        except sqlite3.Error as error:
+            raise SweRmError(f"{file}: no memory of commands: {error}") from None
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def ran(self, task: PlaygroundTask, edits: tuple[str, ...], command: str, run: Callable[[], Ran]) -> Ran:
+        """How a command went after these edits; it is run where that is not known, or it did not come to its end."""
+        key = self._key(task, [*edits, command])
+        if found := self._read(key):
+            return Ran.model_validate_json(found)
+        ran = run()
+        if not ran.ended:
+            self._write(key, ran.model_dump_json())
+        return ran
+
+    def judged(self, task: PlaygroundTask, patch: str, judge: Callable[[], Judged]) -> Judged:
+        """What tests said of a patch; they are run where that is not known, or they said nothing."""
+        key = self._key(task, patch)
+        if found := self._read(key):
+            return Judged.model_validate_json(found)
+        judged = judge()
+        if judged.outcome is not Outcome.UNKNOWN:
+            self._write(key, judged.model_dump_json())
+        return judged
+
+    def _key(self, task: PlaygroundTask, what: Any) -> bytes:
+        return hashlib.sha256(json.dumps([self._under, task.model_dump(mode="json"), what]).encode()).digest()[:16]
+
+    def _read(self, key: bytes) -> str | None:
+        with self._lock:
+            found = self._file.execute("SELECT value FROM gave WHERE key = ?", (key,)).fetchone()
+        return str(found[0]) if found else None
+
+    def _write(self, key: bytes, value: str) -> None:
+        with self._lock:
+            self._file.execute("INSERT OR REPLACE INTO gave VALUES (?, ?)", (key, value))
+
+
+class Recalling:
+    """A shell that runs an action only where it is not known what it gives."""
+
+    def __init__(self, memory: Memory, task: PlaygroundTask, offered: Options, begin: Callable[[], Shell]) -> None:
+        """`begin` gives the shell itself, in a checkout as it is at first."""
+        self._memory = memory
+        self._task = task
+        self._begin = begin
+        self._edits = {choice.make for choice in offered.choices}
+        self._looks = {*offered.commands.values()} - self._edits - {UNDO}
+        self._made: tuple[str, ...] = ()
+        """Edits since the last undo: with the task, all that the checkout's state follows from."""
+        self._true: Shell | None = None
+        self._true_made: tuple[str, ...] = ()
+        """Those that were made in the checkout itself."""
+
+    def run(self, command: str) -> Ran:
+        """Run an action. Raises SandboxError when it could not be run, ValueError for what is no action."""
+        if not (command in self._edits or command in self._looks or command == UNDO or is_refusal(command)):
+            raise ValueError("it is not known what this command changes")
+        ran = self._memory.ran(self._task, self._made, command, lambda: self._run(command))
+        self._made = self._after(command, ran)
+        return ran
+
+    def _run(self, command: str) -> Ran:
+        if self._true is None:
+            self._true = self._begin()
+        if self._true_made != self._made:
+            for earlier in (UNDO, *self._made):
+                assert self._true.run(earlier).code == 0
+        ran = self._true.run(command)
+        self._true_made = self._after(command, ran)
+        return ran
+
+    def _after(self, command: str, ran: Ran) -> tuple[str, ...]:
+        """The edits that are made then; one that does not apply changes nothing."""
+        if command == UNDO:
+            return ()
+        return (*self._made, command) if command in self._edits and ran.code == 0 else self._made
