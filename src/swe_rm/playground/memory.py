@@ -72,7 +72,8 @@ class Memory:
         return judged
 
     def _key(self, task: PlaygroundTask, what: Any) -> bytes:
-        return hashlib.sha256(json.dumps([self._under, task.model_dump(mode="json"), what]).encode()).digest()[:16]
+        code = [task.base_commit, task.test_patch, task.fail_to_pass, task.pass_to_pass]
+        return hashlib.sha256(json.dumps([self._under, code, what]).encode()).digest()[:16]
 
     def _read(self, key: bytes) -> str | None:
         with self._lock:
