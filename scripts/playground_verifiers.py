@@ -1,10 +1,10 @@
 """Fit verifiers that differ in how they were trained, on attempts at the playground's training tasks.
 
-python scripts/playground_verifiers.py WORLD ATTEMPTS --out DIR [--seed 0]
+python scripts/playground_verifiers.py WORLD ATTEMPTS... --out DIR [--seed 0]
 
-WORLD is what `swe-rm playground make` wrote, ATTEMPTS what `rollout` made of it. Each folder of DIR is a verifier for
-`--verifier DIR/NAME`; DIR/NAME.jsonl holds its verdicts on the attempts at all other tasks, for
-`scripts/predict_order.py`. None has seen those tasks.
+WORLD is what `swe-rm playground make` wrote, ATTEMPTS what `playground rollout` and `rl play --name warm` made of it.
+Each folder of DIR is a verifier for `--verifier DIR/NAME`; DIR/NAME.jsonl holds its verdicts on the learning policy's
+attempts at all other tasks, for `scripts/predict_order.py`. None has seen those tasks.
 """
 
 import argparse
@@ -23,6 +23,8 @@ from swe_rm.verdict import Verifier
 from swe_rm.verifiers.features import Features
 from swe_rm.verifiers.words import Section, Words
 
+LEARNER = "warm"
+"""The policy that is to learn, before it does; the others are scripts."""
 NOISE = 0.3
 """Share of the labels that are turned round for the verifier that learns from bad labels."""
 
@@ -60,6 +62,16 @@ def by(*policies: str) -> Recipe:
     return Recipe(lambda given, dice: [i for i in given if any(p in i.trajectory.origin.policy for p in policies)])
 
 
+def by_scripts(given: Sequence[Labelled], dice: random.Random) -> Sequence[Labelled]:
+    """Those of another policy than will be judged."""
+    return [item for item in given if item.trajectory.origin.policy != LEARNER]
+
+
+def failed_mostly(given: Sequence[Labelled], dice: random.Random) -> Sequence[Labelled]:
+    """All unresolved ones and one resolved one in five."""
+    return [item for item in given if item.outcome is Outcome.UNRESOLVED or dice.random() < 0.2]
+
+
 RECIPES = {
     "all": Recipe(whole),
     "few-30": so_many(30),
@@ -68,9 +80,13 @@ RECIPES = {
     "few-300": so_many(300),
     "balanced": Recipe(whole, balance=True),
     "mislabelled": Recipe(mislabelled),
+    "learner": by(LEARNER),
+    "scripts": Recipe(by_scripts),
     "careful-and-hasty": by("careful", "hasty"),
     "liar-and-looper": by("liar", "looper"),
+    "failed-mostly": Recipe(failed_mostly),
     "words-of-the-tail": Recipe(whole, section="tail"),
+    "words-of-the-tail-by-scripts": Recipe(by_scripts, section="tail"),
     "words-of-the-patch": Recipe(whole, section="patch"),
 }
 
@@ -79,15 +95,19 @@ def main() -> None:
     """Fit each, save it, and judge the attempts at the other tasks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("world", type=Path)
-    parser.add_argument("attempts", type=Path)
+    parser.add_argument("attempts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     training = {name for name, task in read_world(arguments.world).items() if task.split == "train"}
-    attempts = [i for i in open_pile([arguments.attempts]).attempts() if i.outcome is not Outcome.UNKNOWN]
+    attempts = [i for i in open_pile(arguments.attempts).attempts() if i.outcome is not Outcome.UNKNOWN]
     known = [item for item in attempts if item.trajectory.task.instance_id in training]
-    others = [item for item in attempts if item.trajectory.task.instance_id not in training]
-    print(f"{len(known)} attempts at training tasks, {len(others)} at others")
+    others = [
+        item
+        for item in attempts
+        if item.trajectory.task.instance_id not in training and item.trajectory.origin.policy == LEARNER
+    ]
+    print(f"{len(known)} attempts at training tasks, {len(others)} of {LEARNER} at others")
     for name, recipe in RECIPES.items():
         fitted = fit(name, recipe, known, arguments.seed)
         fitted.save(arguments.out / name)

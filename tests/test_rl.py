@@ -18,11 +18,14 @@ from swe_rm.errors import SweRmError
 from swe_rm.playground.actions import TEST, Choice, Options
 from swe_rm.playground.world import PlaygroundTask, read_world
 from swe_rm.reward import Reward
-from swe_rm.rl.config import RLConfig
+from swe_rm.rl.attempts import write_attempts
+from swe_rm.rl.config import Network, RLConfig
 from swe_rm.rl.field import Asked, Field, Played
 from swe_rm.rl.measuring import Tally
+from swe_rm.rl.policy import create, save
 from swe_rm.rl.rewarding import Rewards, bridge_to
 from swe_rm.rl.wording import ACTIONS, CLAIM, CLAIMED, Order, Wording
+from swe_rm.sources import open_pile
 from swe_rm.trajectory import Outcome
 
 pytest.importorskip("minisweagent", reason="the extra agents is not installed")
@@ -257,6 +260,30 @@ def test_a_verifier_that_is_not_there_stops_the_run_with_one_line(played: list[P
 def test_a_tally_of_nothing_known_has_no_rate(played: list[Played]) -> None:
     unknown = played[0].model_copy(update={"outcome": Outcome.UNKNOWN})
     assert (Tally.of([unknown]).rate, Tally.of([]).rate, Tally.of(played).rate) == (None, None, 0.25)
+
+
+def test_attempts_of_a_policy_are_read_as_what_they_were(world: Path, field: Field, tmp_path: Path) -> None:
+    tasks = list(read_world(world).values())[:2]
+    wording = Wording.fitted([field.offered(task) for task in tasks], 20)
+    save(create(Network(hidden=16, layers=1, heads=2), wording, 0), wording, tmp_path / "policy")
+    seen: list[int] = []
+    out = tmp_path / "attempts.jsonl"
+    tally = write_attempts(tmp_path / "policy", tasks, field, out, name="warm", attempts=3, progress=seen.append)
+    assert (tally.attempts, sum(seen)) == (6, 6)
+    pile = open_pile([out])
+    found = list(pile.attempts())
+    assert not pile.refusals
+    assert [(one.trajectory.task.instance_id, one.trajectory.origin.attempt) for one in found] == [
+        (task.instance_id, str(number)) for task in tasks for number in range(3)
+    ]
+    assert {one.trajectory.origin.policy for one in found} == {"warm"}
+    assert sum(one.outcome is Outcome.RESOLVED for one in found) == tally.resolved
+    assert all(one.trajectory.task.statement and one.trajectory.messages for one in found)
+    again = tmp_path / "again.jsonl"
+    write_attempts(tmp_path / "policy", tasks, field, again, name="warm", attempts=3)
+    assert again.read_bytes() == out.read_bytes()
+    with pytest.raises(SweRmError, match="holds no policy"):
+        write_attempts(tmp_path, tasks, field, again, name="warm", attempts=1)
 
 
 # --- runs ------------------------------------------------------------------------------------------------------------
