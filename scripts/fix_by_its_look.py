@@ -2,8 +2,8 @@
 
 python scripts/fix_by_its_look.py WORLD
 
-Two rules: the edit that adds the most characters, and a logistic regression on the words that go and come, fitted on the
-training tasks. Both beside chance, for tasks of the held-out splits. A policy that learns could learn as much.
+Two rules: the edit that adds the most characters, and a logistic regression on the words that go and come, fitted on
+the training tasks. Both beside chance, for tasks of the held-out splits. A policy that learns could learn as much.
 """
 
 import argparse
