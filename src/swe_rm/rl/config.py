@@ -61,6 +61,8 @@ class Evaluation(Noun):
     """At each task."""
     final_attempts: int = Field(default=2, ge=1)
     """At each task, in the last look."""
+    anew: int = Field(default=32, ge=0)
+    """Attempts of the last look that are made again with every command and test run, whatever is remembered of them."""
 
 
 class RLConfig(Noun):

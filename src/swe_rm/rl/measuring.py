@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.rl.config import RLConfig
@@ -52,6 +52,17 @@ class Tally(Noun):
         return self.resolved / known if known else None
 
 
+class Look(NamedTuple):
+    """How a policy does."""
+
+    splits: dict[str, Any]
+    """Rate and tally by split; `by_task` (resolved, known) of each task is what an interval over tasks needs."""
+    anew: int
+    """Attempts that were also made with nothing recalled."""
+    differ: int
+    """Of those, how many then went otherwise."""
+
+
 def measured(
     network: Any,
     wording: Wording,
@@ -59,22 +70,44 @@ def measured(
     field: Field,
     config: RLConfig,
     attempts: int,
-    recall: bool = True,
-) -> dict[str, Any]:
-    """A tally and rate by split. Every look has the same dice, so that two looks differ by the policy alone.
+    anew: int = 0,
+) -> Look:
+    """So many attempts at each task. Every look has the same dice, so that two looks differ by the policy alone.
 
-    Without `recall` every command and test is run, whatever is known of it.
+    The first `anew` attempts are made a second time with every command and test run, whatever is remembered of them.
     """
     asked = [
         Asked(task, Order.shuffled(field.offered(task), f"look\n{task.instance_id}\n{number}"))
-        for task in tasks
         for number in range(attempts)
+        for task in _mixed(tasks)
     ]
-    played: list[Played] = []
-    for start in range(0, len(asked), _AT_ONCE):
+
+    def played(start: int, recall: bool) -> list[Played]:
         seed = int.from_bytes(hashlib.sha256(f"look\n{config.seed}\n{start}".encode()).digest()[:6])
         speaker = Speaker(network, wording.ids[PAD], seed)
-        played += field.play(asked[start : start + _AT_ONCE], wording, speaker, config.name, recall)
-    splits = sorted({one.task.split for one in played})
-    tallies = {split: Tally.of([one for one in played if one.task.split == split]) for split in splits}
-    return {split: {"rate": tally.rate, **tally.model_dump()} for split, tally in tallies.items()}
+        return field.play(asked[start : start + _AT_ONCE], wording, speaker, config.name, recall)
+
+    made = [one for start in range(0, len(asked), _AT_ONCE) for one in played(start, recall=True)]
+    again = [one for start in range(0, min(anew, len(asked)), _AT_ONCE) for one in played(start, recall=False)]
+    splits: dict[str, Any] = {}
+    for split in sorted({one.task.split for one in made}):
+        mine = [one for one in made if one.task.split == split]
+        tally = Tally.of(mine)
+        splits[split] = {"rate": tally.rate, **tally.model_dump(), "by_task": _by_task(mine)}
+    return Look(
+        splits,
+        len(again),
+        sum(one != other for one, other in zip(again, made, strict=False)),
+    )
+
+
+def _by_task(played: Sequence[Played]) -> dict[str, tuple[int, int]]:
+    """Task -> attempts that were resolved, and attempts whose outcome is known."""
+    names = dict.fromkeys(one.task.instance_id for one in played)
+    tallies = {name: Tally.of([one for one in played if one.task.instance_id == name]) for name in names}
+    return {name: (tally.resolved, tally.attempts - tally.unknown) for name, tally in tallies.items()}
+
+
+def _mixed(tasks: Sequence[PlaygroundTask]) -> list[PlaygroundTask]:
+    """In an order that says nothing of them, so that the first ones are of every package."""
+    return sorted(tasks, key=lambda task: hashlib.sha256(task.instance_id.encode()).digest())

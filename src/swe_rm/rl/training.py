@@ -122,13 +122,14 @@ class _Run:
         if found:
             self.journal.log({"step": step, "kind": "update", **found})
 
-    def look(self, step: int, attempts: int, recall: bool = True) -> dict[str, Any]:
+    def look(self, step: int, attempts: int, anew: int = 0) -> None:
         """Measure the policy as it is, and log it."""
-        found = measured(self.network, self.wording, self._looked_at, self._field, self.config, attempts, recall)
-        self.journal.log({"step": step, "kind": "look", "attempts": attempts, "splits": found})
-        rates = ", ".join(f"{split} {_percent(tally['rate'])}" for split, tally in found.items())
+        found = measured(self.network, self.wording, self._looked_at, self._field, self.config, attempts, anew)
+        self.journal.log({"step": step, "kind": "look", "attempts": attempts, **found._asdict()})
+        rates = ", ".join(f"{split} {_percent(tally['rate'])}" for split, tally in found.splits.items())
         self._say(f"{self.config.name}: step {step}: {rates}")
-        return found
+        if found.differ:
+            self._say(f"{self.config.name}: {found.differ} of {found.anew} attempts went otherwise when run anew")
 
     def result(self) -> dict[str, Any]:
         """The first and the last look, and the sums of what was seen on the way."""
@@ -143,6 +144,8 @@ class _Run:
             "verifier": self.journal.verifier,
             "start": looks[0]["splits"],
             "final": looks[-1]["splits"],
+            "anew": looks[-1]["anew"],
+            "differ": looks[-1]["differ"],
             "training": {name: sum(record[name] for record in batches) for name in counted},
         }
 
@@ -162,7 +165,7 @@ def _trainer(run: _Run, rewards: Rewards) -> Any:
         def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
             step = state.global_step
             if step == steps:
-                run.look(step, config.evaluation.final_attempts, recall=False)
+                run.look(step, config.evaluation.final_attempts, config.evaluation.anew)
             elif step % (config.evaluation.every * config.updates) == 0:
                 run.look(step, config.evaluation.attempts)
 
