@@ -1,6 +1,6 @@
 """Fit verifiers that differ in how they were trained, on attempts at the playground's training tasks.
 
-python scripts/playground_verifiers.py WORLD ATTEMPTS... --out DIR [--seed 0]
+python scripts/playground_verifiers.py WORLD ATTEMPTS... --out DIR [--seed 0] [--only NAME...]
 
 WORLD is what `swe-rm playground make` wrote, ATTEMPTS what `playground rollout` and `rl play --name warm` made of it.
 Each folder of DIR is a verifier for `--verifier DIR/NAME`; DIR/NAME.jsonl holds its verdicts on the learning policy's
@@ -39,9 +39,9 @@ class Recipe(NamedTuple):
     """Weights that balance outcomes inside each policy."""
 
 
-def so_many(n: int) -> Recipe:
-    """Features of a few attempts."""
-    return Recipe(lambda given, dice: dice.sample(list(given), min(n, len(given))))
+def so_many(n: int, section: Section | None = None) -> Recipe:
+    """A few attempts."""
+    return Recipe(lambda given, dice: dice.sample(list(given), min(n, len(given))), section)
 
 
 def whole(given: Sequence[Labelled], dice: random.Random) -> Sequence[Labelled]:
@@ -86,8 +86,10 @@ RECIPES = {
     "liar-and-looper": by("liar", "looper"),
     "failed-mostly": Recipe(failed_mostly),
     "words-of-the-tail": Recipe(whole, section="tail"),
+    "words-of-the-tail-100": so_many(100, "tail"),
     "words-of-the-tail-by-scripts": Recipe(by_scripts, section="tail"),
     "words-of-the-patch": Recipe(whole, section="patch"),
+    "words-of-the-patch-100": so_many(100, "patch"),
 }
 
 
@@ -98,6 +100,7 @@ def main() -> None:
     parser.add_argument("attempts", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=RECIPES, default=[*RECIPES])
     arguments = parser.parse_args()
     training = {name for name, task in read_world(arguments.world).items() if task.split == "train"}
     attempts = [i for i in open_pile(arguments.attempts).attempts() if i.outcome is not Outcome.UNKNOWN]
@@ -108,8 +111,8 @@ def main() -> None:
         if item.trajectory.task.instance_id not in training and item.trajectory.origin.policy == LEARNER
     ]
     print(f"{len(known)} attempts at training tasks, {len(others)} of {LEARNER} at others")
-    for name, recipe in RECIPES.items():
-        fitted = fit(name, recipe, known, arguments.seed)
+    for name in arguments.only:
+        fitted = fit(name, RECIPES[name], known, arguments.seed)
         fitted.save(arguments.out / name)
         write(fitted, others, arguments.out / f"{name}.jsonl")
         print(name, flush=True)

@@ -60,7 +60,7 @@ class Evaluation(Noun):
     attempts: int = Field(default=1, ge=1)
     """At each task."""
     final_attempts: int = Field(default=2, ge=1)
-    """At each task, in the last look."""
+    """At each task, in the first look and the last."""
     anew: int = Field(default=32, ge=0)
     """Attempts of the last look that are made again with every command and test run, whatever is remembered of them."""
 
@@ -86,16 +86,17 @@ class RLConfig(Noun):
     clip: tuple[float, float] = (0.05, 0.05)
     """Below and above a ratio of 1. An attempt here has a handful of tokens: the mean of their log-ratios moves a
     hundred times further than that of an answer of thousands, for which GSPO's paper clips at 3e-4 and 4e-4."""
-    batches: int = Field(default=40, ge=1)
+    batches: int = Field(default=50, ge=1)
     """Of attempts."""
-    groups: int = Field(default=4, ge=1)
+    groups: int = Field(default=8, ge=1)
     """Tasks of a batch."""
     group_size: int = Field(default=8, ge=2)
     updates: int = Field(default=2, ge=1)
     """Steps of the optimiser that a batch is split into."""
-    learning_rate: float = Field(default=2e-4, gt=0)
-    step_limit: int = Field(default=20, ge=1)
-    """Of an attempt."""
+    learning_rate: float = Field(default=5e-4, gt=0)
+    """At its highest; it rises at the start and falls to 0 at the end."""
+    step_limit: int = Field(default=24, ge=1)
+    """Of an attempt: enough to try six of eight edits."""
     seed: int = 0
     workers: int = Field(default=2, ge=1)
     """Attempts at work at once."""

@@ -19,6 +19,10 @@ from swe_rm.rl.warmup import warm
 from swe_rm.rl.wording import PAD, Order, Wording
 
 
+_RISE = 20
+"""The learning rate rises over one step in so many: Adam's first steps move every weight by all of it."""
+
+
 def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Run a config to its end and return the result; a run that was cut short goes on where it saved, a finished one is
     read.
@@ -49,7 +53,7 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
         checkpoint = journal.begin()
         trainer = _trainer(run, Rewards(config.shaping(), config.group_size, bridge, run.note_batch))
         if checkpoint is None:
-            run.look(0, config.evaluation.attempts)
+            run.look(0, config.evaluation.final_attempts)
         else:
             say(f"{config.name}: resumed after step {journal.resumed}")
         run.on_first_score = lambda: journal.note_run({"verifier": bridge and bridge.client.verifier})
@@ -179,7 +183,8 @@ def _trainer(run: _Run, rewards: Rewards) -> Any:
         steps_per_generation=config.updates,
         max_steps=steps,
         learning_rate=config.learning_rate,
-        lr_scheduler_type="constant",
+        lr_scheduler_type="linear",
+        warmup_steps=-(-steps // _RISE),
         beta=0.0,
         loss_type="grpo",
         importance_sampling_level=config.level,
