@@ -35,18 +35,18 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 # What trainers and agents pin excludes one another: one environment each, and swe-rm without what it depends on.
-BRIDGES := $(or $(ONLY),trl verl verifiers inspect mini_swe_agent openai)
+BRIDGES := $(or $(ONLY),trl verl skyrl verifiers inspect mini_swe_agent openai)
 
 test-bridges: .venv/.dev $(BRIDGES:%=.bridges/%/.ready)
 	@set -e; for name in $(BRIDGES); do \
 		echo "$$name"; \
-		.bridges/$$name/bin/python -m pytest -o filterwarnings= --confcutdir tests/bridges tests/bridges/test_$$name.py; \
+		.bridges/$$name/bin/python -m pytest -o filterwarnings= --confcutdir tests/bridges tests/bridges/test_$$name*.py; \
 	done
 
 .bridges/%/.ready: tests/bridges/%.txt
 	@test -n '$(PYTHON)' || { echo 'swe-rm needs Python 3.11 or newer: make PYTHON=/path/to/python3'; exit 1; }
 	$(PYTHON) -m venv .bridges/$*
-	.bridges/$*/bin/python -m pip --disable-pip-version-check install $(if $(filter trl verl,$*),$(TORCH)) --requirement $<
+	.bridges/$*/bin/python -m pip --disable-pip-version-check install $(if $(filter trl verl skyrl,$*),$(TORCH)) --requirement $<
 	.bridges/$*/bin/python -m pip --disable-pip-version-check install --no-deps --editable .
 	@touch $@
 

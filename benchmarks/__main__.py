@@ -75,6 +75,7 @@ def report(lines: Sequence[dict[str, Any]], load: float) -> str:
         parts += [_row(peer) for peer in (line, *line["others"])]
         parts += ["", f"Gate: {line['gate']}."]
         parts += _longest(line["longest"])
+        parts += _pace(line["pace"])
     return "\n".join(parts) + "\n"
 
 
@@ -103,6 +104,14 @@ def _longest(found: dict[str, Any] | None) -> list[str]:
         for peer, size in found["runs"].items()
     ]
     return ["", f"Within {found['budget_mb']} MB at most (to a sixteenth): {'; '.join(told)}."]
+
+
+def _pace(found: dict[str, Any] | None) -> list[str]:
+    """How much is done in a second, if that was asked for."""
+    if not found:
+        return []
+    goal, reached = found["goal"], found["per_second"]
+    return ["", f"Ours: **{reached:g}** {found['unit']} a second; asked for: {_asked(goal, reached)}."]
 
 
 def _asked(goal: float | None, ratio: float | None) -> str:

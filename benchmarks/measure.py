@@ -28,6 +28,16 @@ class Longest(NamedTuple):
     unit: str
 
 
+class Pace(NamedTuple):
+    """How much is done in a second, where so much was asked for and not a ratio alone."""
+
+    count: int
+    """Done by one run of ours."""
+    unit: str
+    goal: float
+    """The least a second."""
+
+
 class Case(NamedTuple):
     """One measurement, ready to run."""
 
@@ -48,6 +58,7 @@ class Case(NamedTuple):
     memory_goals: Mapping[str, float] = {}
     """The least ratio of peak memory asked for, by peer."""
     longest: Longest | None = None
+    pace: Pace | None = None
 
     def sides(self) -> dict[str, Callable[[], Any]]:
         """Everything that is run, by name."""
@@ -102,6 +113,7 @@ def measure(name: str, folder: Path, rounds: int = ROUNDS) -> dict[str, Any]:
         "amount": case.amount,
         "rounds": rounds,
         "longest": longest,
+        "pace": case.pace and {**case.pace._asdict(), "per_second": _rounded(case.pace.count / times["ours"].median)},
         "others": named[1:],
     }
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Case, GateError
+from benchmarks.measure import Case, GateError, Pace
 from benchmarks.plainly import Plain
 from swe_rm.playground import making
 from swe_rm.playground.checkouts import Checkouts
@@ -33,8 +33,9 @@ def case(folder: Path) -> Case:
         amount=f"{len(patches)} patches at {len(tasks)} tasks, two at a time",
         ours=lambda: label_all(patches, folder / "world", workers=WORKERS),
         peers={PEER: lambda: _plainly(patches, folder / "world")},
-        goals={},
+        goals={PEER: 2.0},
         gate=_gate,
+        pace=Pace(len(patches), "labels", 20.0),
     )
 
 

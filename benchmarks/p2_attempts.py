@@ -9,10 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from benchmarks.measure import Case, GateError
+from benchmarks.measure import Case, GateError, Pace
 from benchmarks.p1_labels import WORKERS, world
 from benchmarks.plainly import Plain
 from swe_rm.playground.attempts import require
+from swe_rm.playground.labelling import Judged
 from swe_rm.playground.rollouts import Job, RolloutConfig, Worker, jobs
 from swe_rm.playground.sandbox import Sandbox
 from swe_rm.trajectory import Outcome
@@ -32,6 +33,7 @@ def case(folder: Path) -> Case:
         peers={PEER: lambda: _made(wanted, folder / "world", Plain)},
         goals={},
         gate=_gate,
+        pace=Pace(len(wanted), "labelled attempts", 5.0),
     )
 
 
@@ -40,9 +42,13 @@ def _made(wanted: Sequence[Job], where: Path, sandbox: Callable[[], Sandbox]) ->
 
         def share(number: int) -> list[Outcome | str]:
             with Worker(where, Path(out), CONFIG, sandbox()) as worker:
-                return [worker(job) for job in wanted[number::WORKERS]]
+                return [_outcome(worker(job)) for job in wanted[number::WORKERS]]
 
         return [said for shared in pool.map(share, range(WORKERS)) for said in shared]
+
+
+def _outcome(said: Judged | str) -> Outcome | str:
+    return said.outcome if isinstance(said, Judged) else said
 
 
 def _gate(ours: Any, theirs: Mapping[str, Any]) -> str:

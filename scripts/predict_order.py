@@ -16,8 +16,11 @@ from typing import Any
 
 import numpy as np
 
+from swe_rm.figures import Interval
 from swe_rm.logged_policy import Plan
-from swe_rm.metrics import Floats
+from swe_rm.rl import foretold
+from swe_rm.rl.foretold import PREDICTORS
+from swe_rm.rl.report_text import correlation
 from swe_rm.scored import Scored
 from swe_rm.simulate import Simulated, Simulation, simulate
 from swe_rm.sources import open_pile
@@ -25,8 +28,6 @@ from swe_rm.verdict import Verdict
 from swe_rm.verifiers.features import features
 from swe_rm.verifiers.recorded import join, verdict_rows
 
-PREDICTORS = ("simulated", "auc", "auc_in_groups", "ece", "top")
-DRAWS = 2_000
 EVERY = 10
 """Steps between two points of a curve in the picture."""
 
@@ -55,8 +56,8 @@ def main() -> None:
     found = json.loads(arguments.found.read_bytes()) if arguments.found else {}
     agreements = {part: agreement(part, rows, found) for part in ("task", "same_policy")} if found else {}
     for part, told in agreements.items():
-        for name, (value, low, high) in told.items():
-            print(f"{part} {name}: Spearman {value:+.2f} [{low:+.2f}, {high:+.2f}]")
+        for name, (value, bounds) in told.items():
+            print(f"{part} {name}: Spearman {correlation(value, bounds)}")
     if arguments.json:
         document = {"verifiers": rows, "agreements": agreements}
         arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
@@ -119,7 +120,7 @@ def print_rows(part: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if told := row[part]:
             low, high = told["gain_interval"] or (float("nan"), float("nan"))
-            plain = " ".join(f"{told[name]:.3f}" for name in PREDICTORS[1:])
+            plain = " ".join(f"{told[name]:.3f}" for name in list(PREDICTORS)[1:])
             gain = f"{100 * told['gain']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
             shown = f"{told['simulated']:.3f} {gain} {told['best']:.3f} {plain}"
             print(f"  {row['verifier']:<28} {shown}  {'; '.join(told['lessons'])}")
@@ -127,31 +128,12 @@ def print_rows(part: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def agreement(
     part: str, rows: Sequence[Mapping[str, Any]], found: Mapping[str, Any]
-) -> dict[str, tuple[float, float, float]]:
-    """Spearman's correlation of each predictor with what was found, and its 95% interval; a small ECE is the better."""
-    known = [row for row in rows if row["verifier"] in found and row[part]]
-    results = [np.atleast_1d(np.asarray(found[row["verifier"]], dtype=np.float64)) for row in known]
-    dice = np.random.default_rng(0)
-    told: dict[str, tuple[float, float, float]] = {}
-    for name in PREDICTORS:
-        figures = np.array([row[part][name] for row in known]) * (-1 if name == "ece" else 1)
-        drawn = []
-        for _ in range(DRAWS):
-            places = dice.integers(0, len(known), len(known))
-            means = np.array([dice.choice(results[place], len(results[place])).mean() for place in places])
-            drawn.append(spearman(figures[places], means))
-        value = spearman(figures, np.array([result.mean() for result in results]))
-        low, high = np.nanquantile(drawn, [0.025, 0.975])
-        told[name] = (value, float(low), float(high))
-    return told
-
-
-def spearman(one: Floats, other: Floats) -> float:
-    """Correlation of ranks, ties at their middle; NaN where all are equal."""
-    from scipy.stats import rankdata
-
-    ranks = rankdata(one), rankdata(other)
-    return float("nan") if min(map(np.ptp, ranks)) == 0 else float(np.corrcoef(*ranks)[0, 1])
+) -> dict[str, tuple[float | None, Interval | None]]:
+    """Spearman's correlation of each predictor with what was found, and its 95% interval."""
+    known = {row["verifier"]: row[part] for row in rows if row["verifier"] in found and row[part]}
+    figures = {name: {verifier: row[name] for verifier, row in known.items()} for name in PREDICTORS}
+    results = {verifier: np.atleast_1d(found[verifier]).tolist() for verifier in known}
+    return {one["predictor"]: (one["spearman"], one["interval"]) for one in foretold.agreement(figures, results)}
 
 
 if __name__ == "__main__":

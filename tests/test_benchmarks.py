@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,6 +92,21 @@ def test_a_goal_that_is_missed_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path
     line = measure.measure("z9_lamps", tmp_path, rounds=1)
     assert ">= 2 (missed)" in command.report([{**line, "ratio": 1.9}], 0.5)
     assert "missed" not in command.report([{**line, "ratio": 2.1}], 0.5)
+
+
+def test_a_pace_that_was_asked_for_is_said_and_so_is_one_that_is_missed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module(monkeypatch, [], held=True)
+    case = sys.modules["benchmarks.z9_lamps"].case(tmp_path)
+    assert measure.measure("z9_lamps", tmp_path, rounds=1)["pace"] is None
+    paced = case._replace(ours=lambda: time.sleep(0.02), pace=measure.Pace(3, "lamps", 0.5))
+    monkeypatch.setattr(sys.modules["benchmarks.z9_lamps"], "case", lambda _: paced)
+    line = measure.measure("z9_lamps", tmp_path, rounds=1)
+    assert line["pace"]["per_second"] == pytest.approx(3 / line["ours"], rel=0.01)
+    for reached, told in ((0.5, ">= 0.5."), (0.4, ">= 0.5 (missed).")):
+        pace = {**line["pace"], "per_second": reached}
+        assert f"Ours: **{reached}** lamps a second; asked for: {told}" in command.report([{**line, "pace": pace}], 0.5)
 
 
 @given(limit=st.integers(0, 5_000))

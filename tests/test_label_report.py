@@ -13,6 +13,7 @@ from rich.console import Console
 from swe_rm import label_report
 from swe_rm.__main__ import main
 from swe_rm.label_report import LabelReport, kind, why
+from swe_rm.playground import labelling
 from swe_rm.trajectory import Labelled, Outcome
 from tests.conftest import attempt
 
@@ -31,6 +32,7 @@ from tests.conftest import attempt
         ("hand-checked by two people", "its own record: hand-checked by two people"),
         ("eval/report.json", "its own record: eval/report.json"),
         ("swebench 5.0.2 run dusk: logs/run_evaluation/dusk/m/a/report.json: resolved", "swebench 5.0.2"),
+        ("the playground's tests: 37 tests pass", "the playground's tests"),
     ],
 )
 def test_kinds_of_provenance(provenance: str, expected: str) -> None:
@@ -50,6 +52,9 @@ def test_kinds_of_provenance(provenance: str, expected: str) -> None:
         ("m.night.json: error_ids", "the evaluation failed"),
         ("given rewards.csv: reward 0.5: neither 0 nor 1", "a reward between"),
         ("given labels.csv: resolved", "said to be unknown"),
+        (f"the playground's tests: {labelling.NOT_KEPT}", "no patch recorded"),
+        (f"the playground's tests: {labelling.BROKEN}: its own patch ...", "the task is broken"),
+        ("the playground's tests: the machine is too slow: ...", "the tests could not be run to their end"),
     ],
 )
 def test_reasons_for_an_unknown_outcome(provenance: str, expected: str) -> None:

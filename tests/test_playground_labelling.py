@@ -1,5 +1,6 @@
 """Outcomes by running tests: what an attempt does to itself is unresolved, what goes wrong with us is unknown."""
 
+import json
 import os
 import re
 import signal
@@ -10,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from swe_rm.__main__ import main
 from swe_rm.errors import SweRmError
 from swe_rm.playground.checkouts import Checkouts, diff
 from swe_rm.playground.labelling import Labeller, label_all
 from swe_rm.playground.sandbox import Limits, Ran, Sandbox, Scratch
-from swe_rm.playground.world import PlaygroundTask, read_world
+from swe_rm.playground.world import PlaygroundTask, read_world, write_tasks
 from swe_rm.trajectory import Outcome
 
 TIGHT = Limits(cpu_seconds=1, wall_seconds=3, memory_mb=256, file_mb=1, disk_mb=4, processes=16)
@@ -179,6 +181,110 @@ def test_where_the_watcher_is_gone_the_outcome_is_unknown_and_the_next_is_known(
         tested = labeller.label(task, task.patch)
         assert (tested.outcome, "watches over runs" in tested.why) == (Outcome.UNKNOWN, True)
         assert labeller.label(task, task.patch).outcome is Outcome.RESOLVED
+
+
+MISSING = "tests.test_book.TestBook.test_nowhere"
+
+
+@pytest.mark.parametrize("field", ["fail_to_pass", "pass_to_pass"])
+@pytest.mark.parametrize("name", [MISSING, "tests.test_nowhere.TestBook.test_it", "tests.test_book.TestNone.test_it"])
+def test_where_a_test_does_not_exist_the_task_is_broken_and_no_attempt_failed(
+    field: str, name: str, labeller: Labeller, checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    broken = task.model_copy(update={field: (*getattr(task, field), name)})
+    mends_nothing = beginning(checkouts, task, "pass").removeprefix(task.patch)
+    for patch in (mends_nothing, task.patch, mends_nothing):
+        tested = labeller.label(broken, patch)
+        assert tested.outcome is Outcome.UNKNOWN
+        assert tested.why == f"the task is broken: of its own patch, the run ends with code 1 before {name}"
+    assert labeller.label(broken, "").outcome is Outcome.UNRESOLVED
+    assert labeller.label(broken, "no patch").why == "the patch does not apply"
+
+
+def test_a_patch_by_which_tests_cannot_be_loaded_is_unresolved(
+    labeller: Labeller, checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    tested = labeller.label(task, beginning(checkouts, task, "def"))
+    assert (tested.outcome, tested.applied) == (Outcome.UNRESOLVED, True)
+    assert tested.why.startswith("the run ends with code 1 before ")
+
+
+class Counting(Sandbox):
+    """Counts the runs of tests."""
+
+    count = 0
+
+    def run_tests(self, within: Scratch, names: Sequence[str] | None = None) -> Ran:
+        self.count += 1
+        return super().run_tests(within, names)
+
+
+def test_a_tasks_own_patch_is_tried_once_and_only_where_tests_were_not_reached(
+    checkouts: Checkouts, task: PlaygroundTask
+) -> None:
+    with Counting(TIGHT) as sandbox:
+        labeller = Labeller(checkouts, sandbox)
+        counts = []
+        for code in ("pass", "def", "class"):
+            labeller.label(task, beginning(checkouts, task, code).removeprefix(task.patch))
+            counts.append(sandbox.count)
+    assert counts == [1, 3, 4]
+
+
+@pytest.mark.parametrize("field", ["patch", "test_patch"])
+def test_where_a_patch_of_the_task_does_not_apply_the_task_is_broken(
+    field: str, labeller: Labeller, task: PlaygroundTask
+) -> None:
+    text = getattr(task, field)
+    (path,) = re.findall(r"^--- a/(.+)$", text, re.MULTILINE)
+    broken = task.model_copy(update={field: text.replace("\n ", "\n other ")})
+    tested = labeller.label(broken, task.patch)
+    assert tested.outcome is Outcome.UNKNOWN
+    assert tested.why.startswith(
+        "the task is broken: its own patch and its test_patch do not apply: git apply failed: error: patch failed: "
+        f"{path}"
+    )
+    assert "\n" not in tested.why
+
+
+def test_the_verb_names_a_broken_task_in_one_line(
+    world: Path, task: PlaygroundTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = task.model_copy(update={"fail_to_pass": (*task.fail_to_pass, MISSING)})
+    write_tasks([broken], tmp_path)
+    (tmp_path / "repos").symlink_to(world / "repos")
+    (tmp_path / "preds.jsonl").write_text(
+        json.dumps({"instance_id": task.instance_id, "model_name_or_path": "m", "model_patch": task.patch}) + "\n"
+    )
+    out = tmp_path / "labels.jsonl"
+    words = ["playground", "label", str(tmp_path / "preds.jsonl"), "--tasks", str(tmp_path), "--out", str(out)]
+    assert main(words) == 2
+    said = capsys.readouterr()
+    assert f"{tmp_path / 'tasks.jsonl'}: {task.instance_id}: the task is broken: of its own patch, " in said.err
+    assert "1  the task is broken" in said.out
+    assert json.loads(out.read_text())["resolved"] is None
+
+
+def test_what_is_not_known_to_be_handed_in_is_unknown(
+    world: Path, task: PlaygroundTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A chat log has no place for a patch."""
+    said = [{"role": "user", "content": "Mend it."}, {"role": "assistant", "content": "I mended it."}]
+    chat, predictions, out = (tmp_path / name for name in ("chat.jsonl", "preds.jsonl", "labels.jsonl"))
+    chat.write_text(json.dumps({"instance_id": task.instance_id, "model": "talker", "messages": said}) + "\n")
+    row = {"instance_id": task.instance_id, "model_name_or_path": "m", "model_patch": task.patch}
+    predictions.write_text(json.dumps(row) + "\n")
+    words = ["playground", "label", str(chat), str(predictions), "--tasks", str(world), "--out", str(out)]
+    assert main(words) == 0
+    found = {row["policy"]: row for row in map(json.loads, out.read_text().splitlines())}
+    assert found["talker"]["resolved"] is None
+    assert found["talker"]["provenance"] == (
+        "the playground's tests: no patch is recorded, and its format need not keep one"
+    )
+    shown = capsys.readouterr().out
+    assert "1  no patch recorded" in shown
+    assert re.search(r"^ the playground's tests +1 +\d", shown, re.MULTILINE)
+    assert "its own record" not in shown
 
 
 def test_many_are_labelled_in_their_order_and_equal_ones_once(world: Path) -> None:

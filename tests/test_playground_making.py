@@ -1,15 +1,20 @@
 """Tasks: that tests fail by the bug and pass without it, that the same seed gives the same bytes, and what they say."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from swe_rm.collect.assignment import CollectConfig, read_assignments
 from swe_rm.errors import RecordError, SweRmError
-from swe_rm.playground import making, statements
+from swe_rm.playground import making, parsing, statements
 from swe_rm.playground import world as worlds
 from swe_rm.playground.checkouts import Checkouts, diff, write_repository
 from swe_rm.playground.sandbox import Sandbox, scratch
@@ -28,6 +33,17 @@ def failing(folder: Path, names: tuple[str, ...]) -> bool:
     """Whether any of the tests fails, as Python's own runner says."""
     command = [sys.executable, "-B", "-m", "unittest", *names]
     return subprocess.run(command, cwd=folder, capture_output=True, check=False).returncode != 0
+
+
+def test_sources_are_parsed_one_at_a_time() -> None:
+    """Python 3.11.7 fails where two threads parse at once."""
+    done = threading.Event()
+    with parsing.ALONE:
+        thread = threading.Thread(target=lambda: (parsing.parse("x = 1"), done.set()))
+        thread.start()
+        assert not done.wait(0.1)
+    thread.join()
+    assert done.is_set()
 
 
 def test_there_are_packages_enough_for_400_tasks() -> None:
@@ -115,6 +131,65 @@ def test_whole_packages_are_held_out_where_there_are_enough() -> None:
     assert len(set(held.values())) > 1
 
 
+def function_of(task: PlaygroundTask, checkouts: Checkouts) -> str:
+    """The file and the innermost function or class that a task's own patch begins in, by no word of the makers."""
+    (path,) = re.findall(r"^--- a/(.+)$", task.patch, re.MULTILINE)
+    (first,) = re.findall(r"^@@ -(\d+)", task.patch, re.MULTILINE)
+    lines = task.patch[task.patch.index("\n@@") + 1 :].splitlines()[1:]
+    line = int(first) + next(place for place, text in enumerate(lines) if text[0] in "+-")
+    within = [
+        node
+        for node in ast.walk(ast.parse((checkouts.code(task) / path).read_text()))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.lineno <= line <= (node.end_lineno or 0)
+    ]
+    return f"{path}:{max((node.lineno for node in within), default=0)}"
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough bugs of one package that some functions have several."""
+    folder = tmp_path_factory.mktemp("playground") / "many"
+    making.make(making.MakeConfig(per_package=24, packages=("semrange",)), folder, workers=2)
+    return folder
+
+
+def test_no_function_and_no_set_of_failing_tests_is_in_two_splits(many: Path) -> None:
+    tasks = list(read_world(many).values())
+    assert {task.split for task in tasks} == {"train", "held_out_tasks"}
+    with Checkouts(many) as checkouts:
+        functions = {task.instance_id: function_of(task, checkouts) for task in tasks}
+    for key in (lambda task: functions[task.instance_id], lambda task: task.fail_to_pass):
+        sides = {split: {key(task) for task in tasks if task.split == split} for split in ("train", "held_out_tasks")}
+        assert not sides["train"] & sides["held_out_tasks"]
+        assert len(sides["train"] | sides["held_out_tasks"]) < len(tasks)  # or nothing would have been tried
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.sampled_from("abcdefghij"), st.sampled_from("rstuvwxyz")), min_size=1, max_size=20))
+def test_bugs_are_split_apart_by_function_and_by_failing_tests(world: Path, pairs: list[tuple[str, str]]) -> None:
+    """The slow twin: walk from bug to bug by either thing they have in common."""
+    task = next(iter(read_world(world).values()))
+    kept = [making._Kept(task.model_copy(update={"fail_to_pass": (test,)}), {}, name) for name, test in pairs]
+    splits = making._splits(kept, "0", held_out=False)
+    for start in range(len(pairs)):
+        reached, waiting = {start}, [start]
+        while waiting:
+            name, test = pairs[waiting.pop()]
+            near = {at for at, (other, by) in enumerate(pairs) if other == name or by == test}
+            waiting += near - reached
+            reached |= near
+        assert len({splits[at] for at in reached}) == 1
+    backwards = making._splits(kept[::-1], "0", held_out=False)
+    assert backwards == splits[::-1]
+    assert set(making._splits(kept, "0", held_out=True)) == {"held_out_packages"}
+
+
+def test_about_a_fifth_is_held_out(world: Path) -> None:
+    task = next(iter(read_world(world).values()))
+    kept = [making._Kept(task.model_copy(update={"fail_to_pass": (str(n),)}), {}, str(n)) for n in range(400)]
+    assert 50 < making._splits(kept, "0", held_out=False).count("held_out_tasks") < 110
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -133,6 +208,26 @@ def test_tasks_that_others_wrote_name_no_path_and_no_option_of_git(
     first = json.loads((world / "tasks.jsonl").read_text().splitlines()[0])
     (tmp_path / "tasks.jsonl").write_text(json.dumps({**first, key: value}) + "\n")
     with pytest.raises(RecordError, match=f"line 1: {key}: String should match pattern"):
+        read_world(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("patch", "", "patch: Value error, is no diff that changes a line of a file"),
+        ("patch", "take it out", "patch: Value error, is no diff"),
+        ("patch", "--- a/lamp.py\n+++ b/lamp.py\n@@ -1 +1 @@\n lit\n", "patch: Value error, is no diff"),
+        ("FAIL_TO_PASS", [], "FAIL_TO_PASS: Tuple should have at least 1 item"),
+        ("FAIL_TO_PASS", ["test_lamp"], r"FAIL_TO_PASS\.0: String should match pattern"),
+        ("FAIL_TO_PASS", ["tests.a.B.test_c", "tests.a.B.test_c"], r"name tests\.a\.B\.test_c twice"),
+    ],
+)
+def test_an_edited_task_that_cannot_be_right_is_named(
+    key: str, value: object, why: str, world: Path, tmp_path: Path
+) -> None:
+    first = json.loads((world / "tasks.jsonl").read_text().splitlines()[0])
+    (tmp_path / "tasks.jsonl").write_text(json.dumps({**first, key: value}) + "\n")
+    with pytest.raises(RecordError, match=rf"tasks\.jsonl: line 1: .*{why}"):
         read_world(tmp_path)
 
 

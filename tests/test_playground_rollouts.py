@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from swe_rm.__main__ import main
-from swe_rm.errors import SweRmError
+from swe_rm.errors import RecordError, SweRmError
 from swe_rm.playground import rollouts
 from swe_rm.playground.actions import Options, options
 from swe_rm.playground.attempts import Observation, attempt
@@ -94,6 +95,61 @@ def test_what_is_there_is_not_made_again(runs: Path, world: Path, tasks: list[Pl
     assert len(read(runs)) == 20
 
 
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"seed": 77}, "made with seed 0, not 77; give another"),
+        ({"step_limit": 3, "seed": 1}, "made with seed 0, not 1; step_limit 20, not 3; give another"),
+        ({"limits": Limits(memory_mb=256)}, "made with memory_mb 512, not 256; give another"),
+    ],
+)
+def test_a_folder_of_attempts_that_something_else_decided_is_refused(
+    change: dict[str, Any], why: str, runs: Path, world: Path, tasks: list[PlaygroundTask]
+) -> None:
+    config = RolloutConfig(attempts=2).model_copy(update=change)
+    with pytest.raises(SweRmError, match=re.escape(why)):
+        roll_out(tasks, world, runs, config)
+
+
+def test_a_folder_of_attempts_at_other_tasks_of_the_same_names_is_refused(
+    runs: Path, world: Path, tasks: list[PlaygroundTask]
+) -> None:
+    config = RolloutConfig(attempts=2)
+    other = tasks[1].model_copy(update={"test_patch": ""})
+    with pytest.raises(SweRmError, match=f"another task named {other.instance_id}; give another --out"):
+        roll_out([tasks[0], other], world, runs, config)
+    moved = tasks[0].model_copy(update={"split": "held_out_tasks"})  # says nothing of the attempt
+    assert roll_out([moved], world, runs, config).there == 10
+
+
+def test_other_tasks_policies_and_more_attempts_go_on_in_the_same_folder(world: Path, tmp_path: Path) -> None:
+    first, second, *_ = read_world(world).values()
+    for tasks, policies, attempts, there, made in (
+        ([first], ("hasty",), 1, 0, 1),
+        ([second], ("hasty",), 1, 0, 1),
+        ([first, second], ("hasty", "liar"), 2, 2, 6),
+    ):
+        config = RolloutConfig(policies=policies, attempts=attempts)
+        done = roll_out(tasks, world, tmp_path / "out", config)
+        assert (done.there, done.made, done.failed) == (there, made, ())
+    with pytest.raises(SweRmError, match="another task named"):  # also one that this last call did not begin with
+        roll_out([second.model_copy(update={"test_patch": ""})], world, tmp_path / "out", RolloutConfig())
+
+
+def test_a_folder_that_does_not_say_what_decided_its_attempts_is_refused(
+    world: Path, tasks: list[PlaygroundTask], tmp_path: Path
+) -> None:
+    config = RolloutConfig(attempts=1, policies=("hasty",))
+    roll_out(tasks[:1], world, tmp_path / "out", config)
+    manifest = tmp_path / "out" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"seed"', '"seeds"'))
+    with pytest.raises(RecordError, match=r"manifest\.json: seed: no manifest of attempts"):
+        roll_out(tasks[:1], world, tmp_path / "out", config)
+    manifest.unlink()
+    with pytest.raises(SweRmError, match=r"holds no manifest\.json that says"):
+        roll_out(tasks[:1], world, tmp_path / "out", config)
+
+
 def test_labels_come_out_the_same_by_the_verb(runs: Path, world: Path, tmp_path: Path) -> None:
     out = tmp_path / "labels.jsonl"
     assert main(["playground", "label", str(runs), "--tasks", str(world), "--out", str(out)]) == 0
@@ -119,6 +175,19 @@ def test_an_attempt_at_another_task_is_refused(runs: Path, tmp_path: Path) -> No
     made = tmp_path / "made"
     assert main(["playground", "make", "--out", str(made), "--per-package", "1", "--package", "jobyard"]) == 0
     assert main(["playground", "label", str(runs), "--tasks", str(made), "--out", str(tmp_path / "l.jsonl")]) == 1
+
+
+def test_a_task_that_nothing_resolves_is_told_in_one_line(
+    world: Path, tasks: list[PlaygroundTask], tmp_path: Path
+) -> None:
+    names = (*tasks[0].fail_to_pass, "tests.test_book.TestBook.test_nowhere")
+    broken = tasks[0].model_copy(update={"fail_to_pass": names})
+    done = roll_out([broken, tasks[1]], world, tmp_path, RolloutConfig(policies=("hasty",), attempts=2), workers=2)
+    assert (done.made, done.failed) == (4, ())
+    (line,) = done.broken
+    assert line.startswith(f"{world / 'tasks.jsonl'}: {broken.instance_id}: the task is broken: of its own patch, ")
+    outcomes = {item.trajectory.key: item.outcome for item in read(tmp_path)}
+    assert {out is Outcome.UNKNOWN for key, out in outcomes.items() if key[0] == broken.instance_id} == {True}
 
 
 class Failing(Sandbox):
@@ -158,16 +227,19 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_goes_on(
     with subprocess.Popen(
         [sys.executable, "-m", "swe_rm", *words, "--tasks", "1", "--workers", "2"],
         env={**os.environ, "TMPDIR": str(room)},
-        stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     ) as process:
-        end = time.monotonic() + 60
-        while len(list(out.glob("*/*/report.json"))) < 3 and time.monotonic() < end:
+        while len(list(out.glob("*/*/report.json"))) < 3:
+            assert process.poll() is None
             time.sleep(0.02)
         assert any(room.iterdir())
         process.kill()
-    while any(room.iterdir()) and time.monotonic() < end:
-        time.sleep(0.05)
+        assert process.stdout is not None
+        said = process.stdout.read()  # to its end: then no process is left that could write
     assert not any(room.iterdir())
+    assert said.startswith(b"starting 2 workers")
+    assert b"Traceback" not in said
     done = roll_out(tasks, world, out, RolloutConfig(policies=("hasty",), attempts=20))
     assert done.there >= 3
     assert (done.there + done.made, done.failed) == (40, ())

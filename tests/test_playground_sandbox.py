@@ -2,7 +2,9 @@
 
 import os
 import re
+import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from swe_rm.playground import probes
+from swe_rm.playground import confinement, probes
 from swe_rm.playground.sandbox import Limits, Sandbox, SandboxError, scratch
 from swe_rm.playground.shortcuts import last_lines, without_a_shell
 
@@ -78,6 +80,106 @@ def test_what_the_kernel_refuses(sandbox: Sandbox, program: str, word: str) -> N
     assert word in ran.output
 
 
+SENDER = """
+import socket, sys
+kind, way = sys.argv[1:]
+if way == "pair":
+    one, other = socket.socketpair(socket.AF_UNIX, getattr(socket, kind))
+else:
+    one = socket.socket(socket.AF_UNIX, getattr(socket, kind))
+if kind == "SOCK_DGRAM":
+    one.sendto(b"from inside", PATH)
+one.connect(PATH)
+one.send(b"from inside")
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("kind", ["SOCK_STREAM", "SOCK_DGRAM", "SOCK_SEQPACKET"])
+@pytest.mark.parametrize("way", ["socket", "pair"])
+def test_services_of_this_machine_are_not_reached(kind: str, way: str, sandbox: Sandbox) -> None:
+    """The listener lies where the run may write, so that nothing but the socket keeps it away."""
+    with scratch() as within, socket.socket(socket.AF_UNIX, getattr(socket, kind)) as listener:
+        path = within.root / "tmp" / "service"
+        listener.bind(str(path))
+        path.chmod(0o777)
+        if kind != "SOCK_DGRAM":
+            listener.listen()
+        program = SENDER.replace("PATH", repr(str(path)))
+        (within.checkout / "send.py").write_text(program)
+        ran = sandbox.run(within, f"python -S send.py {kind} {way}")
+        assert ran.code == 1
+        assert not select.select([listener], [], [], 0)[0]
+        if way == "socket" or kind == "SOCK_DGRAM":  # unconfined it would have got there
+            subprocess.run([sys.executable, "-S", str(within.checkout / "send.py"), kind, way], check=True)
+
+
+@LINUX
+def test_what_a_process_asks_of_its_own_still_works(sandbox: Sandbox) -> None:
+    program = """
+import asyncio, multiprocessing, os, pwd, random, socket, subprocess, tempfile, threading, time
+
+def child(end):
+    end.send(os.getpid() > 0)
+
+async def both():
+    return await asyncio.gather(asyncio.sleep(0, 1), asyncio.to_thread(lambda: 2))
+
+one, other = multiprocessing.Pipe()
+process = multiprocessing.get_context("fork").Process(target=child, args=(other,))
+process.start()
+print(one.recv(), asyncio.run(both()), subprocess.run(["git", "--version"], capture_output=True).returncode)
+print(pwd.getpwuid(0).pw_name, time.tzname != (), len(tempfile.mkdtemp()) > 0)
+"""
+    with scratch() as within:
+        (within.checkout / "own.py").write_text(program)
+        ran = sandbox.run(
+            within, "python own.py; cat <(echo piped) /dev/fd/0 <<< here; git init --quiet . && git status"
+        )
+    assert ran.output.startswith("True [1, 2] 0\nroot True True\npiped\nhere\n")
+    assert "nothing added to commit" in ran.output
+    assert ran.code == 0
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "program",
+    [
+        "open('/etc/shadow').read()",
+        "open('/etc/fstab').read()",
+        "import os; os.listdir('/etc')",
+        "open('/proc/OURS/cmdline').read()",
+        "open('/proc/1/cmdline').read()",
+        "import os; os.listdir('/proc')",
+        "import os; os.listdir('/root')",
+    ],
+)
+def test_what_is_private_on_this_machine_is_not_read(program: str, sandbox: Sandbox) -> None:
+    with scratch() as within:
+        ours = program.replace("OURS", str(os.getpid()))
+        ran = sandbox.run(within, f'python -S -c "{ours}"')
+    assert ran.code == 1
+    assert "PermissionError" in ran.output or "FileNotFoundError: [Errno 2] No such file" in ran.output
+
+
+@LINUX
+@pytest.mark.skipif(os.getuid() != 0, reason="only root has accounts to give")
+@pytest.mark.parametrize(("mode", "reads_all"), [(0o700, True), (0o711, False)])
+def test_the_account_of_attempts_reads_all_only_where_python_cannot_be_read_otherwise(
+    mode: int, reads_all: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scratch() as within, monkeypatch.context() as patch:
+        closed = within.root / "closed"
+        closed.mkdir()
+        (closed / "python").touch()
+        closed.chmod(mode)
+        patch.setattr(os, "__file__", str(closed / "python"))
+        patch.setattr(sys, "executable", str(closed / "python"))
+        account = confinement.account_of(5)
+    assert account is not None
+    assert account.reads_all == reads_all
+
+
 @LINUX
 @pytest.mark.parametrize(
     "command", ["sleep 61 & echo out", "setsid sleep 61 & echo out", "(setsid nohup sleep 61 &) ; echo out"]
@@ -142,17 +244,39 @@ def test_the_watcher_ends_with_whoever_started_it(tmp_path: Path) -> None:
         "    sandbox.run(within, 'exec sleep 62')\n"
     )
     surroundings = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=surroundings) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=surroundings
+    ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         assert process.stdout.readline() == b"begun\n"
-        end = time.monotonic() + 20
-        while not alive("sleep\x0062") and time.monotonic() < end:
+        while not alive("sleep\x0062"):
+            assert process.poll() is None
             time.sleep(0.02)
-        assert alive("sleep\x0062")
         process.kill()
-    while alive("sleep\x0062") and time.monotonic() < end:
-        time.sleep(0.02)
+        said = process.stderr.read()  # to its end: then the watcher has ended too
     assert not alive("sleep\x0062")
+    assert said == b""
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "limit", ["open files", "sockets of this machine", "reading the system's settings", "seeing others' processes"]
+)
+def test_a_probe_fails_by_its_limit_and_by_nothing_else(limit: str, sandbox: Sandbox, tmp_path: Path) -> None:
+    program = probes._PROBES[limit]
+    with scratch() as within:
+        assert not probes._escapes(sandbox, within, program)
+    unconfined = program.replace("OURS", str(os.getpid()))
+    subprocess.run([sys.executable, "-S", "-c", unconfined], check=True, cwd=tmp_path)
+
+
+def test_the_probe_of_time_is_ended_and_otherwise_comes_to_its_end() -> None:
+    program = probes._PROBES["time"]
+    with Sandbox(probes._HASTY) as hasty, Sandbox(probes._LIMITS) as patient:
+        for sandbox, escapes in ((hasty, False), (patient, True)):
+            with scratch() as within:
+                assert probes._escapes(sandbox, within, program) == escapes
 
 
 def test_probes_can_tell_a_limit_that_holds_from_one_that_does_not(sandbox: Sandbox) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from swe_rm.agreement import Agreements, Disagreement
+from swe_rm.playground.labelling import BROKEN, NOT_KEPT
 from swe_rm.printable import printable
 from swe_rm.trajectory import Labelled, Outcome
 
@@ -18,9 +19,14 @@ SHOWN = 15
 NOTHING_SAID = "no report or record speaks of it"
 DISAGREE = "labels disagree"
 BOTH_WAYS = "one file says both"
+PLAYGROUND = "the playground's tests"
+"""How a provenance begins that `swe-rm playground label` gives."""
 _WHY = (
     (DISAGREE, r"^labels disagree"),
     (BOTH_WAYS, r"said both ways"),
+    ("no patch recorded", rf"^{PLAYGROUND}: {NOT_KEPT}"),
+    (BROKEN, rf"^{PLAYGROUND}: {BROKEN}"),
+    ("the tests could not be run to their end", rf"^{PLAYGROUND}: "),
     ("infrastructure failure", r"infra_failure"),
     ("ambiguous failure", r"ambiguous_failure"),
     ("not run", r"incomplete_ids|no patch to test|not in the dataset|says nothing of it"),
@@ -36,6 +42,8 @@ def kind(provenance: str) -> str:
     """What sort of place an outcome comes from: a task's report, a run's, results, labels given, its own record."""
     if found := _HARNESS.match(provenance):
         return found["name"]
+    if provenance.startswith(f"{PLAYGROUND}: "):
+        return PLAYGROUND
     found = _FILE.fullmatch(provenance)
     if found and found["given"]:
         return "labels given"

@@ -24,6 +24,29 @@ def tokenizer() -> Any:
     return found
 
 
+CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def spelling_tokenizer() -> Any:
+    """One token a byte, and ChatML's marks: text comes back as it went in."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {one: at for at, one in enumerate([*letters, "<pad>", "<|im_start|>", "<|im_end|>"])}
+    inner = Tokenizer(models.BPE(vocabulary, []))
+    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    inner.decoder = decoders.ByteLevel()
+    found = PreTrainedTokenizerFast(
+        tokenizer_object=inner, pad_token="<pad>", eos_token="<|im_end|>", additional_special_tokens=["<|im_start|>"]
+    )
+    found.chat_template = CHAT
+    return found
+
+
 def model() -> Any:
     """Two layers."""
     from transformers import Qwen2Config, Qwen2ForCausalLM

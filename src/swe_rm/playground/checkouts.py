@@ -21,6 +21,10 @@ _WHO = "swe-rm <swe-rm@localhost> 1700000000 +0000"
 TESTS = "tests"
 
 
+class BrokenTaskError(SweRmError):
+    """A task that contradicts itself: its own patch and its test patch do not apply to its code."""
+
+
 def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
     """What turns some files into others, as git writes it; paths that are on one side only are made or deleted."""
     parts = []
@@ -85,7 +89,7 @@ class Checkouts:
         return self._made(task, "code", self._extract)
 
     def tests(self, task: PlaygroundTask) -> Path:
-        """The tests that decide, all of them. Raises SweRmError when the test patch does not apply."""
+        """The tests that decide, all of them. Raises BrokenTaskError when the task's patches do not apply."""
         return self._made(task, "tests", self._restore)
 
     def _made(self, task: PlaygroundTask, what: str, make: Callable[[PlaygroundTask, Path], None]) -> Path:
@@ -120,9 +124,13 @@ class Checkouts:
         (folder / ".git" / "FETCH_HEAD").unlink(missing_ok=True)
 
     def _restore(self, task: PlaygroundTask, folder: Path) -> None:
-        shutil.copytree(self.code(task) / TESTS, folder / TESTS)
-        if task.test_patch:
-            _git(folder, "apply", "--whitespace=nowarn", given=task.test_patch.encode())
+        shutil.copytree(self.code(task), folder, dirs_exist_ok=True)
+        # Its own patch too, though no test needs it: a second run of git to try it would be a tenth of a label's time.
+        patches = [patch if patch.endswith("\n") else f"{patch}\n" for patch in (task.patch, task.test_patch)]
+        try:
+            _git(folder, "apply", "--whitespace=nowarn", given="".join(patches).encode("utf-8", "replace"))
+        except SweRmError as error:
+            raise BrokenTaskError(f"its own patch and its test_patch do not apply: {error}") from None
 
 
 def _git(folder: Path | None, *words: str, given: bytes = b"") -> bytes:

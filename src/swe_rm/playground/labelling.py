@@ -14,10 +14,15 @@ from pathlib import Path
 
 from pydantic import Field
 
-from swe_rm.playground.checkouts import TESTS, Checkouts
+from swe_rm.playground.checkouts import TESTS, BrokenTaskError, Checkouts
 from swe_rm.playground.sandbox import Limits, Ran, Sandbox, SandboxError, Scratch, remove, scratch
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun, Outcome
+
+NOT_KEPT = "no patch is recorded, and its format need not keep one"
+"""Why an outcome is unknown, and how it is told."""
+BROKEN = "the task is broken"
+"""How it is told that no patch can pass; why follows."""
 
 _PASSED = "passed"
 _WHY = {
@@ -49,24 +54,52 @@ class Labeller:
     def __init__(self, checkouts: Checkouts, sandbox: Sandbox) -> None:
         self._checkouts = checkouts
         self._sandbox = sandbox
+        self._tried: dict[PlaygroundTask, Judged] = {}
+        """What the tests say of a task's own patch, where that was asked."""
 
-    def label(self, task: PlaygroundTask, patch: str) -> Judged:
-        """The outcome of a patch at a task; nothing is raised for what a patch does, or for a run that fails.
+    def label(self, task: PlaygroundTask, patch: str | None) -> Judged:
+        """The outcome of a patch at a task; of None, a patch that was not kept, it is not known.
 
-        Raises SweRmError when the task itself cannot be set up.
+        Nothing is raised for what a patch does, for a run that fails, or for a task that nothing can resolve. Raises
+        SweRmError when the task's code is not there.
         """
+        if patch is None:
+            return Judged(outcome=Outcome.UNKNOWN, why=NOT_KEPT)
         if not patch.strip():
             return Judged(outcome=Outcome.UNRESOLVED, why="there is no patch")
         try:
-            return self._label(task, patch)
+            return self._believed(task, patch, self._label(task, patch))
+        except BrokenTaskError as error:
+            return Judged(outcome=Outcome.UNKNOWN, why=f"{BROKEN}: {error}")
         except SandboxError as error:
             return Judged(outcome=Outcome.UNKNOWN, why=str(error))
+
+    def _believed(self, task: PlaygroundTask, patch: str, said: Judged) -> Judged:
+        """What was said of a patch, unless neither its run nor that of the task's own patch comes to all tests.
+
+        A test that is not reached may be one that does not exist: tasks can be edited by hand.
+        """
+        if not said.applied or said.outcome is not Outcome.UNRESOLVED or len(said.tests) == len(_wanted(task)):
+            return said
+        gold = said if patch == task.patch else self._gold(task)
+        if gold.outcome is Outcome.RESOLVED:
+            return said
+        why = f"{BROKEN}: of its own patch, {gold.why}" if gold.outcome is Outcome.UNRESOLVED else gold.why
+        return Judged(outcome=Outcome.UNKNOWN, why=why)
+
+    def _gold(self, task: PlaygroundTask) -> Judged:
+        if (known := self._tried.get(task)) is not None:
+            return known
+        said = self._label(task, task.patch)
+        if said.outcome is not Outcome.UNKNOWN:
+            self._tried[task] = said
+        return said
 
     def _label(self, task: PlaygroundTask, patch: str) -> Judged:
         with scratch(within=self._checkouts.folder) as within:
             if why := self._set_up(task, patch, within):
                 return Judged(outcome=Outcome.UNRESOLVED, why=why)
-            ran = self._sandbox.run_tests(within, [*task.fail_to_pass, *task.pass_to_pass])
+            ran = self._sandbox.run_tests(within, _wanted(task))
         if ran.ended == "wall" or (not ran.ended and ran.code == _KILLED):
             return self._doubtful(task, patch, ran)
         return _judged(task, ran)
@@ -95,7 +128,7 @@ class Labeller:
 
 
 def label_all(
-    patches: Sequence[tuple[PlaygroundTask, str]],
+    patches: Sequence[tuple[PlaygroundTask, str | None]],
     world: Path,
     limits: Limits | None = None,
     workers: int = 1,
@@ -103,12 +136,12 @@ def label_all(
 ) -> list[Judged]:
     """The outcome of each patch at its task, in their order; equal patches at one task are tested once.
 
-    `world` is the folder that the tasks were read from. Raises SweRmError when a task cannot be set up.
+    `world` is the folder that the tasks were read from. Raises SweRmError when a task's code is not there.
     """
-    found: dict[tuple[str, str], Judged] = {}
+    found: dict[tuple[str, str | None], Judged] = {}
     free: queue.SimpleQueue[Labeller] = queue.SimpleQueue()
 
-    def one(key: tuple[str, str], task: PlaygroundTask) -> None:
+    def one(key: tuple[str, str | None], task: PlaygroundTask) -> None:
         labeller = free.get()
         try:
             found[key] = labeller.label(task, key[1])
@@ -137,8 +170,13 @@ def _replace(folder: Path, content: Path) -> None:
     shutil.copytree(content, folder)
 
 
+def _wanted(task: PlaygroundTask) -> list[str]:
+    """The tests that decide."""
+    return [*task.fail_to_pass, *task.pass_to_pass]
+
+
 def _judged(task: PlaygroundTask, ran: Ran) -> Judged:
-    wanted = [*task.fail_to_pass, *task.pass_to_pass]
+    wanted = _wanted(task)
     bad = [name for name in wanted if ran.tests.get(name) != _PASSED]
     tampered = [name for name, result in ran.tests.items() if result == "tampered"]
     if ran.ended:

@@ -17,12 +17,13 @@ from swe_rm.playground import statements, world
 from swe_rm.playground.bugs import Edit, edits, parses
 from swe_rm.playground.checkouts import Checkouts, diff, write_repository
 from swe_rm.playground.labelling import Labeller
+from swe_rm.playground.parsing import ALONE
 from swe_rm.playground.sandbox import Limits, Ran, Sandbox, scratch
 from swe_rm.playground.world import OWNER, REPOS, PlaygroundTask, Split
 from swe_rm.trajectory import Noun, Outcome
 
 _HELD_OUT = 3
-"""One package in so many is held out whole, and one function in five of the others."""
+"""One package in so many is held out whole, and of the others what lies in one fold of five."""
 _FOLDS = 5
 _MOST_FAILING = 0.5
 """Share of the tests: a bug that breaks more is seen at once."""
@@ -66,10 +67,12 @@ class _Candidate(NamedTuple):
 
 
 class _Kept(NamedTuple):
-    """A bug that tests see, ready to be written; the commit's hash is known when it is."""
+    """A bug that tests see, to be written; the hash of its commit is known when it is, its split when all are there."""
 
     task: PlaygroundTask
     start: dict[str, str]
+    function: str
+    """That the bug is in, with its file."""
 
 
 def make(config: MakeConfig, out: Path, workers: int = 1, progress: Callable[[int], None] | None = None) -> Made:
@@ -85,11 +88,12 @@ def make(config: MakeConfig, out: Path, workers: int = 1, progress: Callable[[in
 
         def one(package: str) -> list[PlaygroundTask]:
             with Sandbox(_LIMITS) as sandbox:
-                maker = _Maker(package, config, package in held_out, sandbox, progress)
+                maker = _Maker(package, config, sandbox, progress)
                 kept = list(maker.kept())
                 for why, count in maker.dropped.items():
                     dropped[why] = dropped.get(why, 0) + count
-                tasks = _committed(package, kept, folder)
+                splits = _splits(kept, f"{config.seed}\n{package}", package in held_out)
+                tasks = _committed(package, kept, splits, folder)
                 _try(tasks, folder, sandbox)
                 return tasks
 
@@ -109,12 +113,36 @@ def _held_out(packages: Sequence[str], seed: int) -> set[str]:
     return set(shuffled[: len(packages) // _HELD_OUT])
 
 
-def _committed(package: str, kept: Sequence[_Kept], folder: Path) -> list[PlaygroundTask]:
+def _splits(kept: Sequence[_Kept], name: str, held_out: bool) -> list[Split]:
+    """The split of each task of a package, in their order.
+
+    By function, so that no bug of a held-out task has a sibling of the same lines in training; and bugs by which the
+    same tests fail are on one side with all of their functions, for one fix would be practice for the other.
+    """
+    if held_out:
+        return ["held_out_packages"] * len(kept)
+    group = {one.function: one.function for one in kept}
+    by_tests: dict[tuple[str, ...], str] = {}
+    for one in kept:
+        other = by_tests.setdefault(one.task.fail_to_pass, one.function)
+        low, high = sorted((group[one.function], group[other]))
+        group = {function: low if found == high else found for function, found in group.items()}
+    return ["held_out_tasks" if _fold(f"{name}\n{group[one.function]}") == 0 else "train" for one in kept]
+
+
+def _fold(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _FOLDS
+
+
+def _committed(package: str, kept: Sequence[_Kept], splits: Sequence[Split], folder: Path) -> list[PlaygroundTask]:
     if not kept:
         return []
     repository = folder / REPOS / f"{package}.git"
     commits = write_repository(repository, {one.task.instance_id: one.start for one in kept})
-    return [one.task.model_copy(update={"base_commit": commits[one.task.instance_id]}) for one in kept]
+    return [
+        one.task.model_copy(update={"base_commit": commits[one.task.instance_id], "split": split})
+        for one, split in zip(kept, splits, strict=True)
+    ]
 
 
 def _try(tasks: Sequence[PlaygroundTask], folder: Path, sandbox: Sandbox) -> None:
@@ -134,14 +162,12 @@ class _Maker:
         self,
         package: str,
         config: MakeConfig,
-        held_out: bool,
         sandbox: Sandbox,
         progress: Callable[[int], None] | None,
     ) -> None:
         self.dropped: dict[str, int] = {}
         self._package = package
         self._config = config
-        self._held_out = held_out
         self._sandbox = sandbox
         self._progress = progress
         self._files = world.files_of(package)
@@ -158,7 +184,9 @@ class _Maker:
             for candidate in self._candidates():
                 if len(seen) == self._config.per_package:
                     return
-                if not parses(candidate.source):
+                with ALONE:
+                    is_python = parses(candidate.source)
+                if not is_python:
                     continue
                 _write({candidate.path: candidate.source}, content)
                 ran = self._run(content)
@@ -184,7 +212,9 @@ class _Maker:
         by_kind: dict[str, list[_Candidate]] = {}
         for path, text in self._files.items():
             if path.startswith(f"{self._package}/"):
-                for edit in edits(text):
+                with ALONE:
+                    found = edits(text)
+                for edit in found:
                     candidate = _Candidate(self._package, path, edit, edit.applied(text))
                     by_kind.setdefault(edit.kind, []).append(candidate)
         kinds = sorted(by_kind)
@@ -209,18 +239,10 @@ class _Maker:
             fail_to_pass=tuple(failing),
             pass_to_pass=tuple(passing),
             repo_path=f"{REPOS}/{self._package}.git",
-            split=self._split(candidate),
+            split="train",
             kind=candidate.edit.kind,
         )
-        return _Kept(task, start)
-
-    def _split(self, candidate: _Candidate) -> Split:
-        """By function, so that no bug of a held-out task has a sibling of the same lines in training."""
-        if self._held_out:
-            return "held_out_packages"
-        name = f"{self._config.seed}\n{self._package}\n{candidate.path}\n{candidate.edit.function}"
-        fold = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % _FOLDS
-        return "held_out_tasks" if fold == 0 else "train"
+        return _Kept(task, start, f"{candidate.path}\n{candidate.edit.function}")
 
 
 def _drop(ran: Ran, sound: Ran) -> str:

@@ -23,10 +23,12 @@ from swe_rm.errors import SweRmError
 from swe_rm.playground.actions import Options, options
 from swe_rm.playground.attempts import Attempt, attempt, require
 from swe_rm.playground.checkouts import Checkouts
-from swe_rm.playground.labelling import Judged, Labeller
+from swe_rm.playground.labelling import BROKEN, Judged, Labeller
+from swe_rm.playground.manifest import Manifest, claim
+from swe_rm.playground.parsing import ALONE
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.sandbox import Limits, Sandbox, SandboxError, remove, room
-from swe_rm.playground.world import PlaygroundTask
+from swe_rm.playground.world import TASKS, PlaygroundTask
 from swe_rm.trajectory import Noun, Outcome
 
 _REPORT = "report.json"
@@ -84,6 +86,8 @@ class RolledOut(Noun):
     """Attempts by policy and outcome."""
     failed: tuple[str, ...]
     """A line for each job that came to nothing by our fault; the next call tries it again."""
+    broken: tuple[str, ...] = ()
+    """A line for each task that was seen to be one that nothing resolves; outcomes at it are unknown."""
 
     @property
     def made(self) -> int:
@@ -101,23 +105,35 @@ def roll_out(
 ) -> RolledOut:
     """Make the attempts that `out` lacks, in as many processes as asked; calling it again goes on.
 
-    Raises MissingExtraError without mini-swe-agent, SweRmError when a task cannot be set up.
+    Raises MissingExtraError without mini-swe-agent, SweRmError when a task cannot be set up, or `out` holds attempts
+    that another seed, step limit, other limits or another world decided.
     """
     require()
+    claim(out, Manifest(seed=config.seed, step_limit=config.step_limit, limits=config.limits), tasks)
     wanted = jobs(tasks, config)
     # A report is written after its trajectory: where it is, the attempt is whole.
     left = [job for job in wanted if not job.file(out).with_name(_REPORT).is_file()]
     outcomes: dict[str, Counter[str]] = {}
     failed = []
+    broken: dict[str, str] = {}
     for job, said in _done(left, world, out, config, workers):
-        if isinstance(said, Outcome):
-            outcomes.setdefault(job.policy, Counter())[said] += 1
+        if isinstance(said, Judged):
+            outcomes.setdefault(job.policy, Counter())[said.outcome] += 1
+            if said.why.startswith(BROKEN):
+                name = job.task.instance_id
+                broken[name] = f"{world / TASKS}: {name}: {said.why}"
         else:
             failed.append(f"{job}: {said}")
         if progress:
             progress(1)
     counted = {policy: dict(sorted(counts.items())) for policy, counts in sorted(outcomes.items())}
-    return RolledOut(wanted=len(wanted), there=len(wanted) - len(left), outcomes=counted, failed=tuple(failed))
+    return RolledOut(
+        wanted=len(wanted),
+        there=len(wanted) - len(left),
+        outcomes=counted,
+        failed=tuple(failed),
+        broken=tuple(broken.values()),
+    )
 
 
 def jobs(tasks: Sequence[PlaygroundTask], config: RolloutConfig) -> list[Job]:
@@ -128,7 +144,7 @@ def jobs(tasks: Sequence[PlaygroundTask], config: RolloutConfig) -> list[Job]:
 
 def _done(
     left: Sequence[Job], world: Path, out: Path, config: RolloutConfig, workers: int
-) -> Iterator[tuple[Job, Outcome | str]]:
+) -> Iterator[tuple[Job, Judged | str]]:
     if workers == 1:
         with Worker(world, out, config) as worker:
             yield from ((job, worker(job)) for job in left)
@@ -158,12 +174,14 @@ def _end_with_parent(above: Path) -> None:
     assert parent is not None
     parent.join()
     until = time.monotonic() + _CLEAN_UP
-    while above.exists() and time.monotonic() < until:  # an attempt at work still makes files in it
-        remove(above)
-    os._exit(1)
+    try:
+        while above.exists() and time.monotonic() < until:  # an attempt at work still makes files in it
+            remove(above)
+    finally:
+        os._exit(1)
 
 
-def _work(job: Job) -> Outcome | str:
+def _work(job: Job) -> Judged | str:
     return _worker[0](job)
 
 
@@ -184,7 +202,7 @@ class Worker:
         self._checkouts = Checkouts(world, within)
         self._sandbox = sandbox or Sandbox(config.limits)
         self._labeller = Labeller(self._checkouts, self._sandbox)
-        self._options = lru_cache(maxsize=8)(lambda task: options(task, self._checkouts))
+        self._options = lru_cache(maxsize=8)(self._offered)
 
     def __enter__(self) -> "Worker":
         return self
@@ -193,8 +211,12 @@ class Worker:
         self._sandbox.close()
         self._checkouts.close()
 
-    def __call__(self, job: Job) -> Outcome | str:
-        """The outcome of one attempt, which is then on disk; a line when it came to nothing by our fault."""
+    def _offered(self, task: PlaygroundTask) -> Options:
+        with ALONE:  # other workers may be threads of this process
+            return options(task, self._checkouts)
+
+    def __call__(self, job: Job) -> Judged | str:
+        """What the tests say of one attempt, which is then on disk; a line when it came to nothing by our fault."""
         try:
             with attempt(job.task, job.policy, self._checkouts, self._sandbox, self._config.step_limit) as made:
                 _play(made, job, self._config.seed, self._options(job.task))
@@ -203,7 +225,7 @@ class Worker:
             return str(error)
         tested = self._labeller.label(job.task, patch)
         _write(job, self._out, document, tested)
-        return tested.outcome
+        return tested
 
 
 def _play(made: Attempt, job: Job, seed: int, offered: Options) -> None:

@@ -142,8 +142,9 @@ def remove(folder: Path) -> None:
     for above, folders, _ in os.walk(folder):
         for name in folders:
             inner = Path(above, name)
-            if not inner.is_symlink():
-                inner.chmod(0o700)
+            with suppress(OSError):  # another process may be removing it as well
+                if not inner.is_symlink():
+                    inner.chmod(0o700)
     shutil.rmtree(folder, ignore_errors=True)
 
 

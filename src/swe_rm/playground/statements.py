@@ -6,6 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from swe_rm.playground.parsing import parse
+
 _OPENINGS = (
     "This does not hold, though it should",
     "I expected all of this to pass",
@@ -53,7 +55,7 @@ def _methods(source: str) -> dict[str, ast.FunctionDef]:
     """The tests of a module as `Class.method`."""
     return {
         f"{kind.name}.{one.name}": one
-        for kind in ast.parse(source).body
+        for kind in parse(source).body
         if isinstance(kind, ast.ClassDef)
         for one in kind.body
         if isinstance(one, ast.FunctionDef) and one.name.startswith("test")
@@ -62,7 +64,7 @@ def _methods(source: str) -> dict[str, ast.FunctionDef]:
 
 def _cut(source: str, names: set[str]) -> str:
     """The module without these tests, and without the empty lines before them."""
-    tree, lines = ast.parse(source), source.splitlines(keepends=True)
+    tree, lines = parse(source), source.splitlines(keepends=True)
     methods = _methods(source)
     doomed: list[ast.stmt] = []
     for kind in tree.body:

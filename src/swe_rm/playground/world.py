@@ -1,10 +1,11 @@
 """The tasks of the playground in SWE-bench's shape, the packages they are made of, and the folder they lie in."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from swe_rm import output
 from swe_rm.errors import RecordError, SweRmError
@@ -17,6 +18,19 @@ REPOS = "repos"
 OWNER = "playground"
 
 Split = Literal["train", "held_out_tasks", "held_out_packages"]
+
+_HUNK = re.compile(r"^--- a/.+\n\+\+\+ .+\n@@ -\d+.*\n(?: .*\n|\n)*[+-]", re.MULTILINE)
+
+
+def _diff(text: str) -> str:
+    if not _HUNK.search(text):
+        raise ValueError("is no diff that changes a line of a file")
+    return text
+
+
+Diff = Annotated[str, AfterValidator(_diff)]
+TestName = Annotated[str, Field(pattern=r"^\w+(\.\w+){2,}$")]
+"""Of unittest: module, class, method."""
 
 
 class PlaygroundTask(Noun):
@@ -31,17 +45,26 @@ class PlaygroundTask(Noun):
     """Of the repository in `repo_path`: the package with the bug, without its history, some failing tests taken out.
     Empty until it is made."""
     problem_statement: str
-    patch: str
+    patch: Diff
     """Takes the bug out."""
     test_patch: str
     """Puts the tests back that the agent does not see."""
-    fail_to_pass: tuple[str, ...] = Field(alias="FAIL_TO_PASS", min_length=1)
-    pass_to_pass: tuple[str, ...] = Field(alias="PASS_TO_PASS", min_length=1)
+    fail_to_pass: tuple[TestName, ...] = Field(alias="FAIL_TO_PASS", min_length=1)
+    pass_to_pass: tuple[TestName, ...] = Field(alias="PASS_TO_PASS", min_length=1)
     repo_path: str = Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")
     """Relative to the file of tasks."""
     split: Split
     kind: str
     """Of the bug."""
+
+    @model_validator(mode="after")
+    def _each_test_once(self) -> Self:
+        seen: set[str] = set()
+        for name in (*self.fail_to_pass, *self.pass_to_pass):
+            if name in seen:
+                raise ValueError(f"FAIL_TO_PASS and PASS_TO_PASS name {name} twice")
+            seen.add(name)
+        return self
 
     @property
     def package(self) -> str:
@@ -115,5 +138,6 @@ def _read(path: Path) -> Iterator[PlaygroundTask]:
             yield PlaygroundTask.model_validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
-            reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            where = ".".join(map(str, first["loc"]))
+            reason = f"{where}: {first['msg']}" if where else first["msg"]
             raise RecordError(streams.display(path), f"line {number}", reason) from None

@@ -13,7 +13,7 @@ from swe_rm.rl.config import RLConfig
 LOG_FILE = "log.jsonl"
 RESULT_FILE = "result.json"
 STATE_FOLDER = "state"
-_RUN_FILE = "run.json"
+RUN_FILE = "run.json"
 _LAST_WRITTEN = "trainer_state.json"
 """Of a checkpoint: where it is and whole, all is."""
 _LIBRARIES = ("torch", "transformers", "trl", "mini-swe-agent")
@@ -65,7 +65,7 @@ class Journal:
         libraries = {name: version(name) for name in _LIBRARIES}
         config = self._config.model_dump(mode="json", exclude={"out", "world", "cache"})
         content = {"digest": self._digest, "config": config, "libraries": libraries, **self._run(), **more}
-        _write(self.out / _RUN_FILE, content)
+        _write(self.out / RUN_FILE, content)
 
     def log(self, record: Mapping[str, Any]) -> None:
         """Add a line; it has a `step`, and the lines of a run that goes on begin where it was saved."""
@@ -83,7 +83,7 @@ class Journal:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def _run(self) -> dict[str, Any]:
-        file = self.out / _RUN_FILE
+        file = self.out / RUN_FILE
         return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
 
     def _refuse_other(self) -> None:

@@ -64,5 +64,12 @@ ROWS = frozenset({shards.NAME, attempts.NAME, chat.NAME, hosted.NAME, r2e_gym.NA
 SESSIONS = frozenset({claude_code.NAME, codex.NAME, opencode.NAME, trae.NAME})
 """Formats that hold no final patch: a file beside the session does, or else what it records of the edits."""
 
+HANDED_IN = frozenset({
+    mini_swe_agent.NAME, swe_agent.NAME, openhands.NAME, moatless.NAME, autocoderover.NAME, aider.NAME,
+    predictions.NAME,
+})  # fmt: skip
+"""Formats that hold whatever was handed in: an attempt without a patch has handed none in. In any other it may be that
+the patch was not kept."""
+
 SAMPLES = frozenset({agentless.NAME})
 """Formats that hold several attempts of a run at one task: its prediction says which one was handed in and tested."""

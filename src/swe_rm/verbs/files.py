@@ -21,7 +21,7 @@ def check_document(file: Path | None) -> None:
     """Find out that a --json file can be written and is no file of attempts the user meant to read."""
     check_writable(file)
     if file != STDOUT:
-        _ours(file, rb'\{\s*"(?:tasks|verifiers?|labels|n_attempts)"', "JSON")
+        _ours(file, rb'\{\s*"(?:tasks|verifiers?|labels|n_attempts|arms|digest)"', "JSON")
 
 
 def check_page(file: Path | None) -> None:

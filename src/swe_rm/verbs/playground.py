@@ -78,11 +78,13 @@ def rollout(
     config = RolloutConfig(
         policies=tuple(policy) or tuple(POLICIES), attempts=attempts, seed=seed, step_limit=step_limit
     )
+    if workers > 1:
+        say(f"starting {workers} workers; each loads mini-swe-agent first, which takes some seconds")
     with Progress("rolling out", len(jobs(wanted, config))) as progress:
         done = roll_out(wanted, world, out, config, workers, progress.advance)
     _show(done, config)
     say(f"{out}: {done.made} attempts made, {done.there} were there already")
-    return exit_code(done.made + done.there, say_all(done.failed))
+    return exit_code(done.made + done.there, say_all([*done.failed, *done.broken]))
 
 
 @playground.command()
@@ -114,23 +116,37 @@ def label(
     for part in report.parts():
         console_for(None).print(part, soft_wrap=True)
     refused = say_all(f"{' / '.join(one.item.trajectory.key)}: its task is not in {tasks}" for one in strange)
-    return exit_code(len(labelled), complain(pile) + refused)
+    return exit_code(len(labelled), complain(pile) + refused + say_all(_broken(labelled, tasks)))
 
 
 def _labelled(
     attempts: "list[Lean]", world: "Mapping[str, PlaygroundTask]", folder: Path, workers: int
 ) -> "list[Lean]":
     """The attempts with what their tests say."""
+    from swe_rm.label_report import PLAYGROUND
     from swe_rm.playground.labelling import label_all
+    from swe_rm.sources.formats import HANDED_IN
     from swe_rm.terminal import Progress
 
-    patches = [(world[one.item.trajectory.task.instance_id], one.item.trajectory.patch) for one in attempts]
+    found = [one.item.trajectory for one in attempts]
+    patches = [
+        (world[one.task.instance_id], one.patch if one.patch or one.origin.source in HANDED_IN else None)
+        for one in found
+    ]
     with Progress("testing", len({(task.instance_id, patch) for task, patch in patches})) as progress:
         tested = label_all(patches, folder, None, workers, progress.advance)
-    return [
-        one.labelled(said.outcome, f"the playground's tests: {said.why}")
-        for one, said in zip(attempts, tested, strict=True)
-    ]
+    return [one.labelled(said.outcome, f"{PLAYGROUND}: {said.why}") for one, said in zip(attempts, tested, strict=True)]
+
+
+def _broken(labelled: "list[Lean]", folder: Path) -> list[str]:
+    """A line for each task that no patch can resolve."""
+    from swe_rm.label_report import PLAYGROUND
+    from swe_rm.playground.labelling import BROKEN
+    from swe_rm.playground.world import TASKS
+
+    said = [(one.item.trajectory.task.instance_id, one.item.provenance) for one in labelled]
+    found = {name: why.removeprefix(f"{PLAYGROUND}: ") for name, why in said if f": {BROKEN}: " in why}
+    return [f"{folder / TASKS}: {name}: {why}" for name, why in found.items()]
 
 
 def _counted(counts: Iterable[tuple[str, int]]) -> str:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from swe_rm.verbs.files import check_document, write_json
+from swe_rm.verbs.files import check_document, check_page, check_writable, write_json
 from swe_rm.verbs.options import JsonFile
-from swe_rm.verbs.telling import console_for, say
+from swe_rm.verbs.telling import console_for, exit_code, say, say_all
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,15 +19,13 @@ rl = typer.Typer(
 )
 
 
-@rl.callback()
-def _group() -> None:
-    """Keep `train` a verb of its own while it is the only one."""
+Set = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file.")]
 
 
 @rl.command()
 def train(
     config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml")],
-    set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one key of the file.")] = [],  # noqa: B006
+    set_: Set = [],  # noqa: B006  # typer copies it
     json: JsonFile = None,
 ) -> int:
     """Train a policy with TRL's GRPOTrainer as the file says, and measure it by tests; run again to resume."""
@@ -39,21 +37,87 @@ def train(
     # Ended in order, so that scratch folders and the programs that watch over attempts go with it.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     result = run(settings, say)
-    write_json(json, result)
+    write_json(json, {"digest": settings.digest(), **result})
     console_for(json).print(_table(result))
     return 0
+
+
+@rl.command()
+def arms(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.yaml")],
+    set_: Set = [],  # noqa: B006
+    json: JsonFile = None,
+) -> int:
+    """Train every arm of a plan with every seed, several runs at once; run again for what is not finished."""
+    from swe_rm.rl.arms import run_all
+    from swe_rm.rl.plan import Plan
+
+    check_document(json)
+    settings = Plan.load(plan, set_)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the runs are ended too
+    found = run_all(settings, say)
+    write_json(json, {"arms": list(settings.arms), "runs": [ran.to_json() for ran in found]})
+    failed = sum(ran.result is None for ran in found)
+    say(f"{len(found) - failed} of {len(found)} runs are finished, {failed} failed")
+    return exit_code(len(found) - failed, failed)
+
+
+@rl.command()
+def report(
+    runs: Annotated[Path, typer.Argument(metavar="OUT|PLAN.yaml", help="A folder of finished runs, or a plan.")],
+    evaluated: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="What evaluate --json wrote of a verifier on logged attempts."),
+    ] = [],  # noqa: B006
+    prediction: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What scripts/predict_order.py --json wrote beforehand.")
+    ] = None,
+    json: JsonFile = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a self-contained report there.")] = None,
+    svg: Annotated[Path | None, typer.Option(metavar="FILE", help="Draw the learning curves there.")] = None,
+) -> int:
+    """Tell what arms came to: rates with intervals over seeds and tasks, habits, paired differences, curves."""
+    from swe_rm.rl import report_text
+    from swe_rm.rl.curves import draw
+    from swe_rm.rl.foretold import foretold
+    from swe_rm.rl.outcome import outcome
+    from swe_rm.rl.quality import judged
+    from swe_rm.rl.report_page import write_outcome
+    from swe_rm.rl.runs import read_runs
+
+    check_document(json)
+    check_page(html)
+    check_writable(svg)
+    found = outcome(read_runs(runs))
+    rows, pairs = judged(evaluated, found) if evaluated else ([], [])
+    told = foretold(prediction, found) if prediction else []
+    more = {
+        "verifiers": [row.model_dump(mode="json") for row in rows],
+        "pairs": [pair.model_dump(mode="json") | {"equivalent_at": pair.equivalent_at} for pair in pairs],
+        "foretold": [one.model_dump(mode="json") for one in told],
+    }
+    write_json(json, found.to_json() | more)
+    if html:
+        write_outcome(found, html, rows, pairs, told)
+    if svg:
+        draw(found, svg)
+    console = console_for(json)
+    report_text.print_outcome(found, console)
+    if rows:
+        report_text.print_quality(rows, pairs, console)
+    if told:
+        report_text.print_foretold(told, console)
+    return exit_code(len(found.arms), say_all(found.left_out))
 
 
 def _table(result: dict[str, Any]) -> "Table":
     """The last look beside the first, by split."""
     from rich.table import Table
 
+    from swe_rm.rl.arms import percent
+
     table = Table("split", "start", "final", "attempts", "edits tests", "claims falsely", "loops", "unknown")
     for split, final in result["final"].items():
         counts = [final[name] for name in ("attempts", "edits_tests", "claims_falsely", "loops", "unknown")]
-        table.add_row(split, _percent(result["start"][split]["rate"]), _percent(final["rate"]), *map(str, counts))
+        table.add_row(split, percent(result["start"][split]["rate"]), percent(final["rate"]), *map(str, counts))
     return table
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.1f}%"
