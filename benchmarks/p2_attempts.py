@@ -31,7 +31,7 @@ def case(folder: Path) -> Case:
         amount=f"{len(wanted)} attempts of five policies, two at a time",
         ours=lambda: _made(wanted, folder / "world", Sandbox),
         peers={PEER: lambda: _made(wanted, folder / "world", Plain)},
-        goals={},
+        goals={PEER: 1.0},
         gate=_gate,
         pace=Pace(len(wanted), "labelled attempts", 5.0),
     )

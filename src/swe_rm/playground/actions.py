@@ -14,6 +14,7 @@ from typing import Literal
 from swe_rm.playground import statements
 from swe_rm.playground.checkouts import Checkouts, diff
 from swe_rm.playground.decoys import decoys, definitions, first_line, target
+from swe_rm.playground.parsing import parse
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun
 
@@ -144,7 +145,7 @@ def _names(issue: str, files: Mapping[str, str]) -> tuple[str, ...]:
         node.name
         for path, text in files.items()
         if not path.startswith("tests/")
-        for node, _ in definitions(ast.parse(text))
+        for node, _ in definitions(parse(text))
     }
     spoken = set(re.findall(r"[A-Za-z_]\w*", body)) & known
     return tuple(sorted(spoken, key=lambda name: hashlib.sha256(f"{issue}{name}".encode()).digest())[:_NAMES])
@@ -164,7 +165,7 @@ def _reproduction(issue: str, files: Mapping[str, str]) -> str:
     if re.search(r"\bself\.(?!assert|subTest|fail)", code):
         return ""
     path = next((path for path in files if f"`{path}`" in issue), "")
-    beside = [name for node, name in definitions(ast.parse(files.get(path, ""))) if isinstance(node, ast.FunctionDef)]
+    beside = [name for node, name in definitions(parse(files.get(path, ""))) if isinstance(node, ast.FunctionDef)]
     names = sorted({name for name in beside if "." not in name and re.search(rf"\b{name}\b", code)})
     helpers = [f"from {path[:-3].replace('/', '.')} import {', '.join(names)}"] if names else []
     lines = ["import unittest", *imports, *helpers, "", "class Issue(unittest.TestCase):", "    def test(self):"]

@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from swe_rm.playground.parsing import parse
 from swe_rm.trajectory import Noun
 
 Kind = Literal[
@@ -51,7 +52,7 @@ class _Text:
         if not source.isascii():
             raise ValueError("offsets of a tree are those of the text in ASCII only")
         self.source = source
-        self.tree = ast.parse(source)
+        self.tree = parse(source)
         self._starts = [0]
         for line in source.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
@@ -98,7 +99,7 @@ def edits(source: str) -> list[Edit]:
 def parses(source: str) -> bool:
     """Whether it is Python."""
     try:
-        ast.parse(source)
+        parse(source)
     except SyntaxError:
         return False
     return True

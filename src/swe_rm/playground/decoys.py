@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from swe_rm.playground.bugs import Edit, edits, parses
 from swe_rm.playground.checkouts import TESTS, diff
+from swe_rm.playground.parsing import parse
 from swe_rm.playground.world import PlaygroundTask
 
 _OTHERWISE = 2
@@ -94,7 +95,7 @@ def _elsewhere(task: PlaygroundTask, files: Mapping[str, str], dice: random.Rand
 def _function_at(source: str, line: int) -> str:
     """The innermost function or class at a line; empty at the top of the module."""
     found = ""
-    for node, name in definitions(ast.parse(source)):
+    for node, name in definitions(parse(source)):
         if node.lineno <= line <= (node.end_lineno or node.lineno):
             found = name
     return found

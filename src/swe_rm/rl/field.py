@@ -1,6 +1,5 @@
 """Many attempts of the policy at once, each really executed and tested; what goes wrong in one stays in it."""
 
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
@@ -136,8 +135,6 @@ class Field:
         self._pool = self._stack.enter_context(ThreadPoolExecutor(workers))
         self._step_limit = step_limit
         self._offers: dict[str, Options] = {}
-        # Python 3.11 fails when two threads parse code at once ("AST constructor recursion depth mismatch").
-        self._parsing = threading.Lock()
 
     def __enter__(self) -> "Field":
         return self
@@ -147,10 +144,9 @@ class Field:
 
     def offered(self, task: PlaygroundTask) -> Options:
         """What is offered at a task."""
-        with self._parsing:
-            if task.instance_id not in self._offers:
-                self._offers[task.instance_id] = options(task, self.checkouts)
-            return self._offers[task.instance_id]
+        if task.instance_id not in self._offers:
+            self._offers[task.instance_id] = options(task, self.checkouts)
+        return self._offers[task.instance_id]
 
     def offer_all(self, tasks: Sequence[PlaygroundTask], known: dict[str, Options]) -> dict[str, Options]:
         """What is offered at each task; of what is known already nothing is made again."""

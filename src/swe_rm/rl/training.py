@@ -18,7 +18,6 @@ from swe_rm.rl.rewarding import Rewards, bridge_to
 from swe_rm.rl.warmup import warm
 from swe_rm.rl.wording import PAD, Order, Wording
 
-
 _RISE = 20
 """The learning rate rises over one step in so many: Adam's first steps move every weight by all of it."""
 

@@ -2,7 +2,7 @@
 
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,6 +40,47 @@ def train(
     write_json(json, {"digest": settings.digest(), **result})
     console_for(json).print(_table(result))
     return 0
+
+
+@rl.command()
+def play(
+    policy: Annotated[Path, typer.Argument(metavar="DIR", help="OUT/policy of `rl train`, or a `warm-...` beside it.")],
+    world: Annotated[Path, typer.Option(metavar="DIR", help="What `playground make` wrote.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="An attempt a line, with its outcome.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Of the policy, in the rows.")] = "policy",
+    split: Annotated[
+        list[Literal["train", "held_out_tasks", "held_out_packages"]],
+        typer.Option(help="Only tasks of this one; may be given again."),
+    ] = ["held_out_tasks", "held_out_packages"],  # noqa: B006
+    attempts: Annotated[int, typer.Option(metavar="N", min=1, help="At each task.")] = 4,
+    step_limit: Annotated[int, typer.Option(metavar="N", min=1, help="Of one attempt.")] = 24,
+    seed: Annotated[int, typer.Option(help="Of what the policy says.")] = 0,
+    memory: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="`commands.sqlite` of runs: what it knows is not run again.")
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="At work at once.")] = 1,
+    json: JsonFile = None,
+) -> int:
+    """Have a policy attempt tasks, test each attempt, and write rows that a verifier can learn from or judge."""
+    from swe_rm.playground.world import read_world
+    from swe_rm.rl.attempts import write_attempts
+    from swe_rm.rl.field import Field
+    from swe_rm.terminal import Progress
+
+    check_document(json)
+    check_writable(out)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    tasks = [task for task in read_world(world).values() if task.split in split]
+    with (
+        Field(world, workers, step_limit, memory) as field,
+        Progress("playing", attempts * len(tasks)) as progress,
+    ):
+        tally = write_attempts(
+            policy, tasks, field, out, name=name, attempts=attempts, seed=seed, progress=progress.advance
+        )
+    write_json(json, tally.model_dump())
+    say(f"{out}: {tally.attempts} attempts, {tally.resolved} resolved, {tally.unknown} unknown")
+    return exit_code(tally.attempts, tally.unknown)
 
 
 @rl.command()
