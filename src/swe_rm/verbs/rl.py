@@ -49,9 +49,9 @@ def play(
     out: Annotated[Path, typer.Option(metavar="FILE.jsonl", help="An attempt a line, with its outcome.")],
     name: Annotated[str, typer.Option(metavar="NAME", help="Of the policy, in the rows.")] = "policy",
     split: Annotated[
-        list[Literal["train", "held_out_tasks", "held_out_packages"]],
-        typer.Option(help="Only tasks of this one; may be given again."),
-    ] = ["held_out_tasks", "held_out_packages"],  # noqa: B006
+        Literal["train", "held_out_tasks", "held_out_packages"] | None,
+        typer.Option(help="Only tasks of this one; those of both held-out splits unless given."),
+    ] = None,
     attempts: Annotated[int, typer.Option(metavar="N", min=1, help="At each task.")] = 4,
     step_limit: Annotated[int, typer.Option(metavar="N", min=1, help="Of one attempt.")] = 24,
     seed: Annotated[int, typer.Option(help="Of what the policy says.")] = 0,
@@ -70,7 +70,9 @@ def play(
     check_document(json)
     check_writable(out)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    tasks = [task for task in read_world(world).values() if task.split in split]
+    tasks = [
+        task for task in read_world(world).values() if task.split == split or (split is None and task.split != "train")
+    ]
     with (
         Field(world, workers, step_limit, memory) as field,
         Progress("playing", attempts * len(tasks)) as progress,
