@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -59,6 +59,7 @@ def run_all(plan: Plan, say: Callable[[str], None] = print, train: Sequence[str]
     for ran in found.values():
         say(_line(ran, "was finished already"))
     waiting = [run for run in planned if run.name not in found]
+    warm = {run.name: run.config.warm_folder for run in waiting}
     working: list[_Working] = []
     with ExitStack() as stack:
         stack.callback(_stop, working)
@@ -67,7 +68,7 @@ def run_all(plan: Plan, say: Callable[[str], None] = print, train: Sequence[str]
                 working.remove(one)
                 found[one.run.name] = ran = _ended(one)
                 say(_line(ran, f"done in {time.monotonic() - one.begun:.0f} s"))
-            while len(working) < plan.parallel and (ready := _next(waiting, working)):
+            while len(working) < plan.parallel and (ready := _next(waiting, working, warm)):
                 waiting.remove(ready)
                 if (begun := _begun(ready, plan, train)) is None:
                     found[ready.name] = ran = Ran(ready, None, f"another process is at work in {ready.config.out}")
@@ -89,10 +90,10 @@ def _known(run: PlannedRun) -> Ran | None:
     return None if result is None else Ran(run, result)
 
 
-def _next(waiting: Sequence[PlannedRun], working: Sequence[_Working]) -> PlannedRun | None:
+def _next(waiting: Sequence[PlannedRun], working: Sequence[_Working], warm: Mapping[str, Path]) -> PlannedRun | None:
     """The first that may begin: of runs that begin alike one makes the warmed-up policy, and the others wait for it."""
-    made = {one.run.config.warm_folder for one in working}
-    return next((run for run in waiting if run.config.warm_folder.is_dir() or run.config.warm_folder not in made), None)
+    made = {warm[one.run.name] for one in working}
+    return next((run for run in waiting if warm[run.name].is_dir() or warm[run.name] not in made), None)
 
 
 def _begun(run: PlannedRun, plan: Plan, train: Sequence[str]) -> _Working | None:

@@ -81,9 +81,9 @@ class Plan(Noun):
 
     def _config(self, arm: str, seed: int, changes: Mapping[str, Any]) -> RLConfig:
         mine = {"name": f"{arm}-seed-{seed}", "out": str(self.out / arm / f"seed-{seed}"), "seed": seed}
-        cache = {} if "cache" in changes else {"cache": str(self.out)}
-        given = {**cache, **changes, **mine}
+        given = {**changes, **mine}
         try:
-            return RLConfig.load(self.base, [f"{key}={json.dumps(value)}" for key, value in given.items()])
+            config = RLConfig.load(self.base, [f"{key}={json.dumps(value)}" for key, value in given.items()])
         except SweRmError as error:
             raise SweRmError(f"arm {arm}: {error}") from None
+        return config if config.cache else config.model_copy(update={"cache": self.out})

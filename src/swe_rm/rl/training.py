@@ -44,8 +44,7 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
         Field(config.world, config.workers, config.step_limit, config.memory_file) as field,
         bridge_to(config.verifier) as bridge,
     ):
-        training = [task for task in tasks if task.split == "train"]
-        network, wording = policy.load(warm(config, training, field, say))
+        network, wording = policy.load(warm(config, tasks, field, say))
         if bridge is not None:
             bridge.client.verifier = journal.verifier
         run = _Run(config, tasks, field, journal, network, wording, say)

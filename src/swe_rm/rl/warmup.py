@@ -45,10 +45,10 @@ class Session(Noun):
     shown: tuple[str, ...]
 
 
-def warm(
-    config: RLConfig, training: Sequence[PlaygroundTask], field: Field, say: Callable[[str], None] = print
-) -> Path:
+def warm(config: RLConfig, tasks: Sequence[PlaygroundTask], field: Field, say: Callable[[str], None] = print) -> Path:
     """The folder of the policy to begin with, made of sessions at the training tasks where it is not there yet.
+
+    What is offered at each of the tasks is kept there too, since drawing the edits takes a tenth of a second a task.
 
     Raises SweRmError when a task cannot be set up.
     """
@@ -57,7 +57,8 @@ def warm(
         field.offer_all((), _read_offers(folder))
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    offers = field.offer_all(training, {})
+    training = [task for task in tasks if task.split == "train"]
+    offers = field.offer_all(tasks, {})
     sessions = played_sessions(config, training, field)
     say(f"warm-up: {len(sessions)} sessions of scripted policies at {len(training)} tasks")
     wording = Wording.fitted((offers[task.instance_id] for task in training), config.network.words)
