@@ -1,10 +1,16 @@
 """What commands gave: remembered is what is run, and what did not come to its end is run again."""
 
+import hashlib
+import json
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from swe_rm.errors import SweRmError
 from swe_rm.playground.actions import UNDO, Options, is_refusal, options, refusal
@@ -125,6 +131,19 @@ def test_what_did_not_come_to_its_end_is_run_again(task: PlaygroundTask, tmp_pat
     outcomes = [Outcome.UNKNOWN, Outcome.RESOLVED]
     judged = [memory.judged(task, "x", lambda: Judged(outcome=outcomes.pop(0), why="")).outcome for _ in range(3)]
     assert judged == [Outcome.UNKNOWN, Outcome.RESOLVED, Outcome.RESOLVED]
+
+
+@given(what=st.text() | st.lists(st.text(), max_size=3), commit=st.sampled_from(["a" * 40, "b" * 40]))
+def test_a_key_is_of_all_that_decides(what: Any, commit: str) -> None:
+    """The slow twin of the hash that is begun once a task."""
+    task = PlaygroundTask.model_construct(
+        instance_id="x", base_commit=commit, test_patch="p", fail_to_pass=("a",), pass_to_pass=("b", "c")
+    )
+    memory = Memory(Path(":memory:"), Limits())
+    code = [commit, "p", ["a"], ["b", "c"]]
+    whole = json.dumps([json.dumps([sys.version, Limits().model_dump()]), code, what])
+    memory._key(task.model_copy(update={"base_commit": "c" * 40}), what)
+    assert memory._key(task, what) == hashlib.sha256(whole.encode()).digest()[:16]
 
 
 def test_other_limits_are_another_memory(task: PlaygroundTask, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from swe_rm.errors import MissingExtraError
@@ -173,22 +174,28 @@ class _Told:
     def format_observation_messages(
         self, message: dict[str, Any], outputs: list[dict[str, Any]], template_vars: dict[str, Any] | None = None
     ) -> list[dict[str, Any]]:
-        from minisweagent.models.utils.actions_toolcall import format_toolcall_observation_messages
-
-        return list(
-            format_toolcall_observation_messages(
-                actions=message["extra"]["actions"],
-                outputs=outputs,
-                observation_template=_OBSERVATION,
-                template_vars=template_vars,
-            )
-        )
+        (action,), (output,) = message["extra"]["actions"], outputs
+        seen = _seen(output["output"], output["returncode"], output["exception_info"])
+        extra = {**seen["extra"], "timestamp": time.time()}
+        return [{**seen, "tool_call_id": action["tool_call_id"], "extra": extra}]
 
     def get_template_vars(self, **more: Any) -> dict[str, Any]:
         return dict(self.config)
 
     def serialize(self) -> dict[str, Any]:
         return {"info": {"config": {"model": self.config, "model_type": f"{__name__}.{type(self).__name__}"}}}
+
+
+@lru_cache(maxsize=4096)
+def _seen(output: str, returncode: int, exception_info: str) -> dict[str, Any]:
+    """The message that mini-swe-agent makes of an output. It compiles its template each time, for a millisecond."""
+    from minisweagent.models.utils.actions_toolcall import format_toolcall_observation_messages
+
+    given = {"output": output, "returncode": returncode, "exception_info": exception_info}
+    (message,) = format_toolcall_observation_messages(
+        actions=[{"tool_call_id": ""}], outputs=[given], observation_template=_OBSERVATION
+    )
+    return dict(message)
 
 
 class _Environment:

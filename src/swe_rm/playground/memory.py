@@ -39,6 +39,8 @@ class Memory:
         """Results under other limits or another Python are others. Raises SweRmError where it is no such file."""
         self._under = json.dumps([sys.version, limits.model_dump()])
         self._lock = threading.Lock()
+        self._starts: dict[str, tuple[PlaygroundTask, Any]] = {}
+        """By task the hash of what its keys begin with: lists of tests, which are long."""
         try:
             self._file = sqlite3.connect(file, timeout=_PATIENCE, check_same_thread=False, isolation_level=None)
             self._file.execute("PRAGMA journal_mode=WAL")
@@ -72,8 +74,12 @@ class Memory:
         return judged
 
     def _key(self, task: PlaygroundTask, what: Any) -> bytes:
-        code = [task.base_commit, task.test_patch, task.fail_to_pass, task.pass_to_pass]
-        return hashlib.sha256(json.dumps([self._under, code, what]).encode()).digest()[:16]
+        if task.instance_id not in self._starts or self._starts[task.instance_id][0] is not task:
+            code = [task.base_commit, task.test_patch, task.fail_to_pass, task.pass_to_pass]
+            self._starts[task.instance_id] = task, hashlib.sha256(json.dumps([self._under, code])[:-1].encode())
+        found = self._starts[task.instance_id][1].copy()
+        found.update(f", {json.dumps(what)}]".encode())
+        return bytes(found.digest()[:16])
 
     def _read(self, key: bytes) -> str | None:
         with self._lock:
