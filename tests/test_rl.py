@@ -286,6 +286,20 @@ def test_attempts_of_a_policy_are_read_as_what_they_were(world: Path, field: Fie
         write_attempts(tmp_path, tasks, field, again, name="warm", attempts=1)
 
 
+@pytest.mark.filterwarnings("ignore:.*mtime may not be reliable")
+def test_rl_play_writes_attempts_at_one_split(world: Path, field: Field, tmp_path: Path) -> None:
+    tasks = [task for task in read_world(world).values() if task.split == "train"]
+    wording = Wording.fitted([field.offered(task) for task in tasks], 20)
+    save(create(Network(hidden=16, layers=1, heads=2), wording, 0), wording, tmp_path / "policy")
+    out, told = tmp_path / "attempts.jsonl", tmp_path / "told.json"
+    words = ["rl", "play", str(tmp_path / "policy"), "--world", str(world), "--out", str(out), "--attempts", "1"]
+    more = ["--split", "train", "--step-limit", "4", "--memory", str(tmp_path / "commands.sqlite"), "--json", str(told)]
+    assert main([*words, *more]) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["instance_id"] for row in rows] == [task.instance_id for task in tasks]
+    assert json.loads(told.read_text())["attempts"] == len(tasks)
+
+
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 

@@ -37,7 +37,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
         ["--help"],
         *([verb, "--help"] for verb in VERBS),
         *(["playground", verb, "--help"] for verb in PLAYGROUND),
-        *(["rl", verb, "--help"] for verb in ("train", "arms", "report")),
+        *(["rl", verb, "--help"] for verb in ("train", "play", "arms", "report")),
     ],
     ids=lambda argv: " ".join(argv[:-1]),
 )
