@@ -2,13 +2,17 @@
 
 python scripts/fix_by_its_look.py WORLD
 
-Two rules: the edit that adds the most characters, and a logistic regression on the words that go and come, fitted on
-the training tasks. Both beside chance, for tasks of the held-out splits. A policy that learns could learn as much.
+Rules: the edit that adds the most characters; of edits within two lines of two others, that which is nearest to them in
+words; that whose words stand in most of the others; and a logistic regression on the words that go and come, fitted on
+the training tasks. All beside chance, for tasks of the held-out splits. A policy that learns could learn as much.
 """
 
 import argparse
+import difflib
+import math
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +22,11 @@ from sklearn.linear_model import LogisticRegression
 from swe_rm.playground.actions import Choice, options
 from swe_rm.playground.checkouts import Checkouts
 from swe_rm.playground.world import read_world
+
+Rule = Callable[[Sequence[Choice]], Sequence[float]]
+"""A value for each edit; the highest is picked."""
+_NEAR = 2
+"""Lines."""
 
 
 class Listed(NamedTuple):
@@ -48,15 +57,17 @@ def main() -> None:
     rule = LogisticRegression(class_weight="balanced", max_iter=1000).fit(
         seen, [choice.role == "fix" for row in known for choice in row.choices]
     )
+    rules: dict[str, Rule] = {
+        "chance": lambda choices: [0.0] * len(choices),
+        "adds the most": lambda choices: [added(one) for one in choices],
+        "nearest to two others": nearest,
+        "words stand in others": contained,
+        "regression on words": lambda choices: rule.decision_function(reader.transform(map(words, choices))).tolist(),
+    }
     for split in ("held_out_tasks", "held_out_packages"):
         asked = [row for row in rows if row.split == split]
-        most = [max(range(len(row.choices)), key=lambda place: added(row.choices[place])) for row in asked]
-        by_words = [
-            int(rule.decision_function(reader.transform([words(one) for one in row.choices])).argmax()) for row in asked
-        ]
-        chance = sum(1 / len(row.choices) for row in asked) / len(asked)
-        print(f"{split}: {len(asked)} tasks, chance {chance:.1%}, adds the most {share(asked, most):.1%}", end="")
-        print(f", by its words {share(asked, by_words):.1%}")
+        found = ", ".join(f"{name} {share(asked, rule):.1%}" for name, rule in rules.items())
+        print(f"{split}: {len(asked)} tasks, {found}")
 
 
 def words(choice: Choice) -> str:
@@ -72,9 +83,46 @@ def added(choice: Choice) -> int:
     return sum(len(line) * ((line[:1] == "+") - (line[:1] == "-")) for line in lines)
 
 
-def share(rows: Sequence[Listed], picked: Sequence[int]) -> float:
-    """Of the tasks, those at which the fix was picked."""
-    return sum(row.fix == place for row, place in zip(rows, picked, strict=True)) / len(rows)
+def tokens(choice: Choice) -> list[str]:
+    """The words that come."""
+    lines = [line[1:] for line in choice.patch.splitlines() if line[:1] == "+" and line[:3] != "+++"]
+    return re.findall(r"\w+|[^\w\s]", "\n".join(lines))
+
+
+def nearest(choices: Sequence[Choice]) -> list[float]:
+    """Minus the distance in words to the two nearest edits of the same place; where there are no two, the least."""
+    found = []
+    for one in choices:
+        near = [
+            other
+            for other in choices
+            if other is not one and other.path == one.path and abs(other.line - one.line) <= _NEAR
+        ]
+        ways = sorted(distance(tokens(one), tokens(other)) for other in near)
+        found.append(-float(sum(ways[:2])) if len(ways) > 1 else -math.inf)
+    return found
+
+
+def distance(one: Sequence[str], other: Sequence[str]) -> int:
+    """Words that one has and the other has not, in order."""
+    blocks = difflib.SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
+    return len(one) + len(other) - 2 * sum(block.size for block in blocks)
+
+
+def contained(choices: Sequence[Choice]) -> list[float]:
+    """In how many others the words of an edit stand."""
+    counts = [Counter(words(one).split()) for one in choices]
+    return [float(sum(not (mine - other) for other in counts)) for mine in counts]
+
+
+def share(rows: Sequence[Listed], rule: Rule) -> float:
+    """Of the tasks, those at which the fix is picked; of edits that a rule does not tell apart one is drawn."""
+    total = 0.0
+    for row in rows:
+        values = rule(row.choices)
+        best = [place for place, value in enumerate(values) if value == max(values)]
+        total += (row.fix in best) / len(best)
+    return total / len(rows)
 
 
 if __name__ == "__main__":

@@ -106,8 +106,7 @@ def test_a_patch_says_the_sort_of_the_edit_it_is_made_of() -> None:
     source = "def lit(oil):\n    if not oil:\n        return 0\n    oil.burn(1)\n    return oil\n"
     for edit in edits(source):
         patch = diff({"lamp.py": source}, {"lamp.py": edit.applied(source)})
-        spot = decoying._Spot("lamp.py", edit)
-        assert decoying._sort_of_patch(patch) == decoying._sort_of_edit(spot, {"lamp.py": source})
+        assert decoying._sort_of_patch(patch) == decoying._sort_of_edit(edit, source)
 
 
 def test_a_patch_that_changes_nothing_has_no_line() -> None:

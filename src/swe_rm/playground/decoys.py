@@ -12,8 +12,8 @@ from swe_rm.playground.checkouts import TESTS, diff
 from swe_rm.playground.parsing import parse
 from swe_rm.playground.world import PlaygroundTask
 
-_OTHERWISE = 2
-"""Edits of the same lines beside one of them."""
+_COMPANIONS = 2
+"""Edits of the same lines beside the fix, and beside one elsewhere."""
 
 
 class _Spot(NamedTuple):
@@ -26,23 +26,25 @@ class _Spot(NamedTuple):
 def decoys(task: PlaygroundTask, files: Mapping[str, str], dice: random.Random) -> Iterator[tuple[str, str]]:
     """Edits of the code that are not the fix, as path and patch.
 
-    First come two that make the fix's own lines otherwise. Then one elsewhere that adds, takes or swaps words as the
-    fix does, and two that make its lines otherwise. The rest is of any sort, near the fix and elsewhere in turn.
+    First come two of the lines that the fix changes. Then one elsewhere that adds, takes or swaps words as the fix
+    does, and two of its lines. The rest is of any sort, near the fix and elsewhere in turn.
     """
     near, far = _elsewhere(task, files, dice)
+    sort = _sort_of_patch(task.patch)
     path = target(task.patch)
-    found = [(path, text) for text in _otherwise(files[path], _applied(files[path], task.patch), dice)]
+    mended = _applied(files[path], task.patch)
+    found = [(path, text) for text in _companions(files[path], mended, sort, dice)]
     for one in [*near, *far]:
         text = one.edit.applied(files[one.path])
-        if _sort_of_edit(one, files) == _sort_of_patch(task.patch) and parses(text):
-            found += [(one.path, other) for other in (text, *_otherwise(files[one.path], text, dice))]
+        if _sort_of_edit(one.edit, files[one.path]) == sort and parses(text):
+            found += [(one.path, other) for other in (text, *_companions(files[one.path], text, sort, dice))]
             break
     paired = itertools.chain.from_iterable(itertools.zip_longest(near, far))
     mixed = ((one.path, one.edit.applied(files[one.path])) for one in paired if one is not None)
     listed = {_changed(task.patch)}
     for place, text in itertools.chain(found, mixed):
         patch = diff({place: files[place]}, {place: text})
-        if parses(text) and _changed(patch) not in listed:
+        if patch and parses(text) and _changed(patch) not in listed:
             listed.add(_changed(patch))
             yield place, patch
 
@@ -101,28 +103,43 @@ def _function_at(source: str, line: int) -> str:
     return found
 
 
-def _otherwise(before: str, after: str, dice: random.Random) -> list[str]:
-    """Texts that change the same lines as `after` does, each with another bug in what then stands there.
+def _companions(before: str, after: str, sort: tuple[int, int], dice: random.Random) -> list[str]:
+    """Other changes of the lines that `after` changes, at most two.
 
-    Those of as many words come first: more, or fewer, would tell them from `after`.
+    They are other single edits, whose words differ from a fix's; or what `after` makes with further edits of as many
+    words, which share its words, and among which `after` is as often between the two others as each of them. One gives
+    the fix away by its words, one by its place: so it is now one, now the other. Only the latter can add lines.
     """
-    old, new = before.splitlines(), after.splitlines()
-    start = len(list(itertools.takewhile(_same, zip(old, new, strict=False))))
-    end = len(list(itertools.takewhile(_same, zip(old[start:][::-1], new[start:][::-1], strict=False))))
-    lines = range(start + 1, len(new) - end + 1)
-    found = [edit for edit in edits(after) if edit.line in lines and edit.applied(after) != before]
+    if sort[1] > 0 or dice.random() < 1 / 2:
+        versions = _texts(after, _changed_lines(after, before), (0, 0), before, dice)
+        if len(versions) > 1 and dice.random() < 2 / 3:
+            versions = [versions[0], *_texts(versions[0], _changed_lines(versions[0], before), (0, 0), after, dice)]
+        return versions[:_COMPANIONS]
+    return _texts(before, _changed_lines(before, after), sort, after, dice)[:_COMPANIONS]
+
+
+def _texts(source: str, lines: range, sort: tuple[int, int], other: str, dice: random.Random) -> list[str]:
+    """What edits of these lines make of a source, but for one text; those of a sort first."""
+    found = [edit for edit in edits(source) if edit.line in lines and edit.applied(source) != other]
     dice.shuffle(found)
-    found.sort(key=lambda edit: _sort([after[edit.start : edit.end]], [edit.new]) != (0, 0))
-    texts = (edit.applied(after) for edit in found)
-    return list(itertools.islice((text for text in texts if parses(text)), _OTHERWISE))
+    found.sort(key=lambda edit: _sort_of_edit(edit, source) != sort)
+    return [text for text in (edit.applied(source) for edit in found[: 2 * _COMPANIONS]) if parses(text)]
+
+
+def _changed_lines(source: str, other: str) -> range:
+    """The lines of a source that differ from those of another, from 1."""
+    mine, others = source.splitlines(), other.splitlines()
+    start = len(list(itertools.takewhile(_same, zip(mine, others, strict=False))))
+    end = len(list(itertools.takewhile(_same, zip(mine[start:][::-1], others[start:][::-1], strict=False))))
+    return range(start + 1, len(mine) - end + 1)
 
 
 def _same(pair: tuple[str, str]) -> bool:
     return pair[0] == pair[1]
 
 
-def _sort_of_edit(spot: _Spot, files: Mapping[str, str]) -> tuple[int, int]:
-    return _sort([files[spot.path][spot.edit.start : spot.edit.end]], [spot.edit.new])
+def _sort_of_edit(edit: Edit, source: str) -> tuple[int, int]:
+    return _sort([source[edit.start : edit.end]], [edit.new])
 
 
 def _sort_of_patch(patch: str) -> tuple[int, int]:
