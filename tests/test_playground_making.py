@@ -54,8 +54,11 @@ def test_there_are_packages_enough_for_400_tasks() -> None:
 
 @pytest.mark.parametrize("package", worlds.shipped_packages())
 def test_a_shipped_package_passes_its_own_tests(package: str) -> None:
+    """And leaves no file: `memory` takes it that a checkout's state follows from the edits made."""
     with Sandbox() as sandbox, scratch(worlds.PACKAGES / package) as within:
+        before = sorted(within.root.rglob("*"))
         ran = sandbox.run_tests(within)
+        assert sorted(within.root.rglob("*")) == before
     assert set(ran.tests.values()) == {"passed"}
     assert len(ran.tests) >= 30
     assert ran.code == 0

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from swe_rm.playground.checkouts import Checkouts
 from swe_rm.playground.episode import Episode, episode
 from swe_rm.playground.labelling import Judged
 from swe_rm.playground.memory import Memory, Recalling
-from swe_rm.playground.sandbox import End, Limits, Ran, Sandbox
+from swe_rm.playground.sandbox import End, Limits, Ran, Sandbox, SandboxError
 from swe_rm.playground.world import PlaygroundTask, read_world
 from swe_rm.trajectory import Outcome
 
@@ -122,15 +121,67 @@ def test_an_edit_that_does_not_apply_changes_nothing(task: PlaygroundTask, offer
     assert len(shell.asked) == 2
 
 
-def test_what_did_not_come_to_its_end_is_run_again(task: PlaygroundTask, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "failed",
+    [
+        gave("x", "wall"),
+        gave("x", "disk"),
+        gave("x", "processes"),
+        gave("Killed", code=137),
+        gave("", code=-9),
+        gave("", code=-9).model_copy(update={"code": 0, "killed": True}),
+        gave("bash: fork: no", code=126),
+    ],
+)
+def test_what_came_to_no_end_of_its_own_is_run_again(task: PlaygroundTask, tmp_path: Path, failed: Ran) -> None:
     memory = Memory(tmp_path / "commands.sqlite", Limits())
-    ends: list[End] = ["wall", "disk", ""]
-    shell = Counting(*(gave("x", ended) for ended in ends))
-    told = [memory.ran(task, (), "test", lambda: shell.run("test")).ended for _ in range(4)]
-    assert told == ["wall", "disk", "", ""]
+    shell = Counting(failed, gave("well"))
+    told = [memory.ran(task, (), "test", lambda: shell.run("test")).output for _ in range(3)]
+    assert told == [failed.output, "well", "well"]
+
+
+def test_an_edit_that_git_could_not_make_is_tried_again(task: PlaygroundTask, offered: Options, tmp_path: Path) -> None:
+    edit = offered.choices[0].make
+    memory = Memory(tmp_path / "commands.sqlite", Limits())
+    shell = Counting(gave("No space left on device", code=128), gave(""))
+    first, second = (Recalling(memory, task, offered, lambda: shell) for _ in range(2))
+    assert (first.run(edit).code, second.run(edit).code) == (128, 0)
+
+
+def test_an_outcome_that_is_unknown_is_asked_again(task: PlaygroundTask, tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "commands.sqlite", Limits())
     outcomes = [Outcome.UNKNOWN, Outcome.RESOLVED]
     judged = [memory.judged(task, "x", lambda: Judged(outcome=outcomes.pop(0), why="")).outcome for _ in range(3)]
     assert judged == [Outcome.UNKNOWN, Outcome.RESOLVED, Outcome.RESOLVED]
+
+
+def test_a_remembered_edit_that_cannot_be_made_again_ends_one_attempt(
+    task: PlaygroundTask, offered: Options, tmp_path: Path
+) -> None:
+    memory = Memory(tmp_path / "commands.sqlite", Limits())
+    one = offered.choices[0]
+    Recalling(memory, task, offered, Counting).run(one.make)
+    broken, sound = Counting(gave("", code=0), gave("no disk", code=128)), Counting()
+    shells: list[Counting] = [broken, sound]
+    recalling = Recalling(memory, task, offered, lambda: shells.pop(0))
+    recalling.run(one.make)
+    with pytest.raises(SandboxError, match="could not be made again"):
+        recalling.run(one.view)
+    assert recalling.run(one.view).output
+    assert sound.asked == [UNDO, one.make, one.view]
+
+
+def test_a_memory_that_fails_costs_time_and_nothing_else(task: PlaygroundTask, tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "commands.sqlite", Limits())
+    shell = Counting()
+    assert memory.ran(task, (), "test", lambda: shell.run("test")).output == "1"
+    memory._file.execute("PRAGMA query_only=ON")
+    assert memory.ran(task, (), "view", lambda: shell.run("view")).output == "2"
+    assert "cannot be written" in memory.trouble
+    memory._file.execute("PRAGMA query_only=OFF")
+    memory._file.execute("DROP TABLE gave")
+    assert memory.ran(task, (), "test", lambda: shell.run("test")).output == "3"
+    assert "no such table" in memory.trouble
 
 
 @given(what=st.text() | st.lists(st.text(), max_size=3), commit=st.sampled_from(["a" * 40, "b" * 40]))
@@ -141,7 +192,7 @@ def test_a_key_is_of_all_that_decides(what: Any, commit: str) -> None:
     )
     memory = Memory(Path(":memory:"), Limits())
     code = [commit, "p", ["a"], ["b", "c"]]
-    whole = json.dumps([json.dumps([sys.version, Limits().model_dump()]), code, what])
+    whole = json.dumps([memory._under, code, what])
     memory._key(task.model_copy(update={"base_commit": "c" * 40}), what)
     assert memory._key(task, what) == hashlib.sha256(whole.encode()).digest()[:16]
 

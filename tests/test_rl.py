@@ -157,7 +157,8 @@ def test_attempts_are_really_made_and_tested(field: Field, task: PlaygroundTask)
         field, task, [fix, "test", "submit"], [other, CLAIM], ["submit"], ["view 1"] * 3, ["<pad>", "submit"]
     )
     assert [one.outcome for one in (mended, claimed, empty, looped)] == [Outcome.RESOLVED, *[Outcome.UNRESOLVED] * 3]
-    assert [one.finished for one in (mended, claimed, empty, looped)] == [True, True, True, False]
+    assert [one.finished for one in (mended, claimed, empty, looped)] == [True, True, False, False]
+    assert [one.is_empty for one in (mended, claimed, empty, looped)] == [False, False, True, False]
     assert [one.claims_falsely for one in (mended, claimed, empty, looped)] == [False, True, False, False]
     assert [one.loops for one in (mended, claimed, empty, looped)] == [False, False, False, True]
     assert mended.own == (1, 0, 0, 1, 0, 0, 1)
@@ -246,6 +247,7 @@ def test_a_verifier_is_asked_over_trls_bridge(played: list[Played]) -> None:
     assert len(set(alone)) == 4
     executed = [1.0, 0.0, -0.5, 0.0]
     assert hybrid == [pytest.approx(e + s) for e, s in zip(executed, alone, strict=True) if s is not None]
+    assert [note["uniform_groups"] for note in notes] == [0, 0]  # of outcomes, whatever the reward looks at
     assert notes[0]["score_resolved"] == pytest.approx(alone[0], abs=1e-5)
 
 
@@ -345,6 +347,20 @@ def test_digests_tell_what_decides_from_what_does_not(world: Path, tmp_path: Pat
     assert one.digest() != config(world, tmp_path / "a", seed=1).digest()
     assert one.warm_folder == config(world, tmp_path / "b", seed=1, learning_rate=0.1).warm_folder
     assert one.warm_folder != config(world, tmp_path / "a", step_limit=5).warm_folder
+
+
+def test_another_verifier_at_the_same_place_is_another_run(world: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "verifier"
+    folder.mkdir()
+    made = config(world, tmp_path / "a", reward="hybrid", verifier=str(folder))
+    digests = []
+    for content in (b"one", b"two", b"x" * 3 * 2**20, b"x" * 2**20 + b"y" + b"x" * (2**21 - 1)):
+        (folder / "weights").write_bytes(content)
+        digests.append(made.digest())
+    assert len(set(digests[:3])) == 3
+    assert digests[3] == digests[2]  # the middle of a long file is not read
+    (folder / "weights").rename(folder / "other")
+    assert made.digest() not in digests
 
 
 def test_every_action_is_one_token() -> None:

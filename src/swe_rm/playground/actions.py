@@ -21,6 +21,8 @@ from swe_rm.trajectory import Noun
 SUBMIT = "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT && git add -A && git diff --cached"
 TEST = "python -m unittest 2>&1 | tail -n 25"
 UNDO = "git checkout -- ."
+EDIT = "git apply - <<'EOF'\n"
+"""What the command of an edit begins with."""
 _REFUSED = ": no such action"
 _AROUND = 7
 """Lines shown before and behind the place of an edit."""
@@ -59,7 +61,7 @@ class Choice(Noun):
     @property
     def make(self) -> str:
         """The command that makes the edit."""
-        return f"git apply - <<'EOF'\n{self.patch}EOF"
+        return f"{EDIT}{self.patch}EOF"
 
 
 class Options(Noun):

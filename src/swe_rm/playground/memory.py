@@ -6,6 +6,7 @@ the edits made since the last undo, and the command itself; so it is run once, f
 
 import hashlib
 import json
+import platform
 import sqlite3
 import sys
 import threading
@@ -14,12 +15,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from swe_rm.errors import SweRmError
-from swe_rm.playground.actions import UNDO, Options, is_refusal
+from swe_rm.playground.actions import EDIT, UNDO, Options, is_refusal
 from swe_rm.playground.labelling import Judged
-from swe_rm.playground.sandbox import Limits, Ran
+from swe_rm.playground.sandbox import Limits, Ran, SandboxError
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Outcome
 
+_FORMAT = 2
+"""Another one where the same command in the same state now gives something else."""
+_NOT_ITS_OWN = (126, 127, 137, -9)
+"""Exit codes of a shell whose command could not be begun, or was killed."""
 _PATIENCE = 60.0
 """Seconds for another run to end its writing."""
 
@@ -33,18 +38,20 @@ class Shell(Protocol):
 
 
 class Memory:
-    """A file of results. Threads and processes may share it."""
+    """A file of results. Threads and processes of one machine may share it; what fails about it costs only time."""
 
     def __init__(self, file: Path, limits: Limits) -> None:
         """Results under other limits or another Python are others. Raises SweRmError where it is no such file."""
-        self._under = json.dumps([sys.version, limits.model_dump()])
+        self._under = json.dumps([_FORMAT, sys.version, platform.platform(), limits.model_dump()])
         self._lock = threading.Lock()
         self._starts: dict[str, tuple[PlaygroundTask, Any]] = {}
         """By task the hash of what its keys begin with: lists of tests, which are long."""
+        self.trouble = ""
+        """Why reading or writing failed last; empty while all is well."""
         try:
             self._file = sqlite3.connect(file, timeout=_PATIENCE, check_same_thread=False, isolation_level=None)
             self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("PRAGMA synchronous=OFF")  # what a power cut takes is run again
+            self._file.execute("PRAGMA synchronous=NORMAL")
             self._file.execute("CREATE TABLE IF NOT EXISTS gave (key BLOB PRIMARY KEY, value TEXT) WITHOUT ROWID")
         except sqlite3.Error as error:
             raise SweRmError(f"{file}: no memory of commands: {error}") from None
@@ -54,12 +61,15 @@ class Memory:
         self._file.close()
 
     def ran(self, task: PlaygroundTask, edits: tuple[str, ...], command: str, run: Callable[[], Ran]) -> Ran:
-        """How a command went after these edits; it is run where that is not known, or it did not come to its end."""
+        """How a command went after these edits; it is run where that is not known, or it came to no end of its own.
+
+        Its limit of processor time is such an end: the same on any machine, and what loops for ever would cost it anew.
+        """
         key = self._key(task, [*edits, command])
         if found := self._read(key):
             return Ran.model_validate_json(found)
         ran = run()
-        if not ran.ended:
+        if _came_to_its_end(ran, is_edit=command.startswith(EDIT)):
             self._write(key, ran.model_dump_json())
         return ran
 
@@ -82,13 +92,28 @@ class Memory:
         return bytes(found.digest()[:16])
 
     def _read(self, key: bytes) -> str | None:
-        with self._lock:
-            found = self._file.execute("SELECT value FROM gave WHERE key = ?", (key,)).fetchone()
+        try:
+            with self._lock:
+                found = self._file.execute("SELECT value FROM gave WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            self.trouble = f"cannot be read: {error}"
+            return None
         return str(found[0]) if found else None
 
     def _write(self, key: bytes, value: str) -> None:
-        with self._lock:
-            self._file.execute("INSERT OR REPLACE INTO gave VALUES (?, ?)", (key, value))
+        try:
+            with self._lock:
+                self._file.execute("INSERT OR REPLACE INTO gave VALUES (?, ?)", (key, value))
+        except sqlite3.Error as error:
+            self.trouble = f"cannot be written: {error}"
+
+
+def _came_to_its_end(ran: Ran, is_edit: bool) -> bool:
+    """Whether what a command gave follows from its task and state: nothing cut it off, and no disk was full."""
+    if ran.ended or ran.killed or ran.code in _NOT_ITS_OWN:
+        return False
+    # `git apply` gives 1 for a patch that does not fit, and 128 for what goes wrong with git or the disk.
+    return not is_edit or ran.code in (0, 1)
 
 
 class Recalling:
@@ -117,10 +142,12 @@ class Recalling:
 
     def _run(self, command: str) -> Ran:
         if self._true is None:
-            self._true = self._begin()
+            self._true, self._true_made = self._begin(), ()
         if self._true_made != self._made:
             for earlier in (UNDO, *self._made):
-                assert self._true.run(earlier).code == 0
+                if self._true.run(earlier).code:
+                    self._true = None
+                    raise SandboxError("an edit that is remembered could not be made again")
         ran = self._true.run(command)
         self._true_made = self._after(command, ran)
         return ran

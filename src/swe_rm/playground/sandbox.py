@@ -7,6 +7,7 @@ import os
 import secrets
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -72,6 +73,8 @@ class Ran(Noun):
     """Result by name of the test: passed, failed, skipped. A test that is not there was not reached."""
     seconds: float
     cpu_seconds: float
+    killed: bool = False
+    """Whether a SIGKILL that was not ours ended it, which is the machine's doing; a pipe hides that in its code."""
 
 
 class Scratch(Noun):
@@ -187,7 +190,8 @@ class Sandbox:
         ran = self._ask(within, short)
         # The exit code of a pipe is that of its last command.
         code = ran.code if lines is None else 0
-        return ran.model_copy(update={"output": last_lines(ran.output, lines), "code": code})
+        killed = ran.code == -int(signal.SIGKILL)
+        return ran.model_copy(update={"output": last_lines(ran.output, lines), "code": code, "killed": killed})
 
     def run_tests(self, within: Scratch, names: Sequence[str] | None = None) -> Ran:
         """Run these tests of the checkout (`tests.test_lamp.TestLamp.test_off`), all it has without names.

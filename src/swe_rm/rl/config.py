@@ -9,10 +9,14 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from swe_rm import config_file
+from swe_rm.playground import actions, bugs, decoys
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.world import TASKS
 from swe_rm.reward import Kind, Reward
 from swe_rm.trajectory import Noun
+
+_HASHED = 2**20
+"""Bytes of a file of weights, at each end."""
 
 
 class Network(Noun):
@@ -62,7 +66,8 @@ class Evaluation(Noun):
     final_attempts: int = Field(default=2, ge=1)
     """At each task, in the first look and the last."""
     anew: int = Field(default=32, ge=0)
-    """Attempts of the last look that are made again with every command and test run, whatever is remembered of them."""
+    """Attempts of the last look that are made again with every command and test run, whatever is remembered of them; in
+    whole batches of 32."""
 
 
 class RLConfig(Noun):
@@ -134,12 +139,12 @@ class RLConfig(Noun):
     def digest(self) -> str:
         """Hex digest of what decides the curve: where files lie and how many work at once does not."""
         content = self.model_dump(mode="json", exclude={"out", "world", "cache", "workers", "save_every", "name"})
-        return _digest({**content, "tasks": self._tasks()})
+        return _digest({**content, "tasks": self._tasks(), "offered": _offering(), "weights": _content(self.verifier)})
 
     def warmup_digest(self) -> str:
         """Of what decides the policy that a run begins with."""
         content = self.model_dump(mode="json", include={"network", "warmup", "step_limit"})
-        return _digest({**content, "tasks": self._tasks()})
+        return _digest({**content, "tasks": self._tasks(), "offered": _offering()})
 
     @property
     def warm_folder(self) -> Path:
@@ -157,6 +162,30 @@ class RLConfig(Noun):
 
     def _tasks(self) -> str:
         return hashlib.sha256((self.world / TASKS).read_bytes()).hexdigest()
+
+
+def _offering() -> str:
+    """Hash of the code that decides which edits a policy is offered and how they are told."""
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (actions, bugs, decoys))
+    return hashlib.sha256(code).hexdigest()
+
+
+def _content(verifier: str | None) -> list[tuple[str, int, str]]:
+    """Names, sizes and hashes of a verifier's files where it is a folder: another one may come to lie there.
+
+    Of long files the hash is of the first and the last megabyte.
+    """
+    if verifier is None or not Path(verifier).is_dir():
+        return []
+    found = []
+    for path in sorted(Path(verifier).rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                begin = file.read(_HASHED)
+                file.seek(max(file.tell(), path.stat().st_size - _HASHED))
+                read = hashlib.sha256(begin + file.read()).hexdigest()
+            found.append((str(path.relative_to(verifier)), path.stat().st_size, read))
+    return found
 
 
 def _digest(content: dict[str, Any]) -> str:

@@ -56,9 +56,14 @@ class Played(Noun):
     """The log, as chat messages."""
     patch: str
     finished: bool
-    """Whether it handed in, be it no change, before its limit of steps."""
+    """Whether it handed in a patch before its limit of steps; no change is none (SWE-RM, equation 1)."""
     outcome: Outcome
     why: str
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it handed in no change."""
+        return _hands_in(self.answers) and not self.patch.strip()
 
     @property
     def edits_tests(self) -> bool:
@@ -153,6 +158,11 @@ class Field:
         self._offers |= known
         return {task.instance_id: self.offered(task) for task in tasks}
 
+    @property
+    def trouble(self) -> str:
+        """Why the file of what commands gave could not be read or written last; empty while all is well."""
+        return self._memory.trouble if self._memory else ""
+
     def each(self, items: Sequence[Any], work: Callable[[Any, Sandbox], T]) -> list[T]:
         """Work on each of some things in a sandbox, as many at once as there are sandboxes; results in their order."""
         share = len(self.sandboxes)
@@ -212,7 +222,11 @@ class Field:
             answers=tuple(row.answers),
             messages=tuple({key: message[key] for key in _SENT if key in message} for message in log),
             patch=patch,
-            finished=row.answers[-1].partition("\n")[0] == "submit" and not row.failure,
+            finished=_hands_in(row.answers) and bool(patch.strip()) and not row.failure,
             outcome=judged.outcome,
             why=judged.why,
         )
+
+
+def _hands_in(answers: Sequence[str]) -> bool:
+    return answers[-1].partition("\n")[0] == "submit"

@@ -57,7 +57,9 @@ class Journal:
         log = self.out / LOG_FILE
         if log.is_file():
             kept = [line for line in log.read_text(encoding="utf-8").splitlines() if _is_until(line, self.resumed)]
-            log.write_text("".join(f"{line}\n" for line in kept if checkpoint), encoding="utf-8")
+            partial = log.with_name(f"{log.name}.partial")
+            partial.write_text("".join(f"{line}\n" for line in kept if checkpoint), encoding="utf-8")
+            partial.replace(log)
         return checkpoint
 
     def note_run(self, more: Mapping[str, Any]) -> None:
@@ -91,8 +93,8 @@ class Journal:
         if run and run["digest"] != self._digest:
             now = self._config.model_dump(mode="json")
             keys = sorted(key for key in run["config"] if run["config"][key] != now.get(key))
-            differs = f"differs in {', '.join(keys)}" if keys else "in another world"
-            raise SweRmError(f"{self.out}: holds a run of another config ({differs}); give another out")
+            named = ", ".join(keys) or "its world, its verifier's files or the edits that are offered"
+            raise SweRmError(f"{self.out}: holds a run of another config (differs in {named}); give another out")
 
     def _checkpoint(self) -> Path | None:
         whole = [folder for folder in self.state.glob("checkpoint-*") if _is_whole(folder)]

@@ -38,7 +38,7 @@ class Tally(Noun):
             resolved=sum(one.outcome is Outcome.RESOLVED for one in played),
             unknown=sum(one.outcome is Outcome.UNKNOWN for one in played),
             unfinished=sum(not one.finished for one in played),
-            empty=sum(one.finished and not one.patch.strip() for one in played),
+            empty=sum(one.is_empty for one in played),
             edits_tests=sum(one.edits_tests for one in played),
             claims_falsely=sum(one.claims_falsely for one in played),
             loops=sum(one.loops for one in played),
@@ -74,7 +74,7 @@ def measured(
 ) -> Look:
     """So many attempts at each task. Every look has the same dice, so that two looks differ by the policy alone.
 
-    The first `anew` attempts are made a second time with every command and test run, whatever is remembered of them.
+    The first `anew` attempts, and the rest of their batch, are made a second time with every command and test run.
     """
     asked = [
         Asked(task, Order.shuffled(field.offered(task), f"look\n{task.instance_id}\n{number}"))

@@ -130,6 +130,8 @@ class _Run:
         self.journal.log({"step": step, "kind": "look", "attempts": attempts, **found._asdict()})
         rates = ", ".join(f"{split} {_percent(tally['rate'])}" for split, tally in found.splits.items())
         self._say(f"{self.config.name}: step {step}: {rates}")
+        if self._field.trouble:
+            self._say(f"{self.config.name}: {self.config.memory_file} {self._field.trouble}: commands are run again")
         if found.differ:
             self._say(f"{self.config.name}: {found.differ} of {found.anew} attempts went otherwise when run anew")
 
