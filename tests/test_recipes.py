@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def test_a_launcher_takes_the_first_size_where_none_is_named(tmp_path: Path) -> 
     for trainer in ("verl", "skyrl"):
         named = launched(trainer, tmp_path, "megatron", "trainer.seed=1")
         assert launched(trainer, tmp_path, "trainer.seed=1") == named
+
+
+@pytest.mark.parametrize("argument", ["megatrn", "trainer.seed"])
+@pytest.mark.parametrize("trainer", ["verl", "skyrl"])
+def test_a_mistyped_size_is_one_line_and_starts_no_trainer(trainer: str, argument: str, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        launched(trainer, tmp_path, argument, "trainer.seed=1")
+    assert (failed.value.returncode, failed.value.stdout) == (1, "")
+    (line,) = failed.value.stderr.splitlines()
+    sizes = " ".join(file.stem for file in FILES if file.parts[0] == trainer)
+    assert line.endswith(f"launch.sh: no size is called {argument}: {sizes}")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_attempts_are_kept_below_the_folder_of_the_run(tmp_path: Path) -> None:

@@ -216,6 +216,42 @@ def test_what_is_not_finished_is_left_out_and_told(tmp_path: Path) -> None:
     assert list(read_runs(tmp_path / "a" / "seed-0").arms) == ["seed-0"]
 
 
+def note_anew(folder: Path, attempts: int, *differ: int) -> None:
+    """Have a run's looks say how many attempts were made anew and went otherwise."""
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    looks = [line for line in lines if line["kind"] == "look"]
+    for look, count in zip(looks, differ, strict=True):
+        look |= {"anew": attempts, "differ": count}
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def test_attempts_that_went_otherwise_when_made_anew_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = {(arm, seed): write_run(tmp_path / arm / f"seed-{seed}", seed) for arm in "ab" for seed in range(2)}
+    files = {name: tmp_path / f"r.{name}" for name in ("json", "html")}
+    words = ["rl", "report", str(tmp_path), "--html", str(files["html"]), "--json", str(files["json"])]
+
+    def told(line: str) -> list[Any]:
+        assert main(words) == 0
+        said = capsys.readouterr()
+        assert line in said.out + said.err
+        assert line in files["html"].read_text()
+        content = json.loads(files["json"].read_text())
+        return [content["anew"], *(content["arms"][arm]["anew"] for arm in "ab")]
+
+    assert told("no log tells of attempts that were made anew") == [None, None, None]
+    note_anew(runs["b", 1], 32, 0, 0, 0)
+    found = {"attempts": 96, "differ": 0}
+    assert told("of 96 attempts made anew with nothing remembered, 0 went otherwise") == [found, None, found]
+    note_anew(runs["b", 0], 32, 0, 3, 14)
+    note_anew(runs["a", 0], 8, 0, 0, 0)
+    whole, *arms = told("of 216 attempts made anew with nothing remembered, 17 went otherwise: should be 0, b 17")
+    assert whole == {"attempts": 216, "differ": 17}
+    assert arms == [{"attempts": 24, "differ": 0}, {"attempts": 192, "differ": 17}]
+    assert 'class="warnings"' in files["html"].read_text()
+
+
 def spoil(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text

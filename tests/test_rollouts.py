@@ -19,7 +19,7 @@ from swe_rm.rollouts.attempt import Rollout
 from swe_rm.rollouts.rows import main
 from swe_rm.rollouts.scaffold import RolloutError, Settings
 from swe_rm.rollouts.tasks import RolloutTask, files_of, task_of
-from swe_rm.rollouts.testing import passed, run_tests
+from swe_rm.rollouts.testing import address, judged, named, reported, run_tests
 from swe_rm.sources import open_pile, open_received
 from swe_rm.trajectory import Outcome
 from tests import rollouting as lamps
@@ -155,6 +155,14 @@ def patched(body: str) -> str:
     return f"{head}@@ -5 +5,{len(lines) + 1} @@\n {last}\n{added}"
 
 
+def new_file(name: str, text: str) -> str:
+    lines = text.splitlines()
+    head = (
+        f"diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{len(lines)} @@\n"
+    )
+    return head + "".join(f"+{line}\n" for line in lines)
+
+
 @pytest.mark.parametrize(
     ("patch", "resolved", "why"),
     [
@@ -178,7 +186,7 @@ def test_what_a_patch_does_to_the_run_is_its_own_affair(
 def test_tests_that_hang_are_unresolved(task: RolloutTask) -> None:
     hasty = SETTINGS.model_copy(update={"test_seconds": 1})
     found = run_tests(task, patched("import time\ntime.sleep(60)"), hasty)
-    assert found == (False, "the tests do not end within 1 s")
+    assert found == (False, "the tests do not end within 1 s", False)
 
 
 def test_tests_that_an_attempt_wrote_itself_are_not_asked(task: RolloutTask) -> None:
@@ -191,33 +199,103 @@ def test_a_long_patch_comes_whole(task: RolloutTask) -> None:
     assert run_tests(task, lamps.GOLD + new_file("long.py", "x = 1\n" * 60_000), SETTINGS).resolved
 
 
-def new_file(name: str, text: str) -> str:
-    lines = text.splitlines()
-    head = (
-        f"diff --git a/{name} b/{name}\nnew file mode 100644\n--- /dev/null\n+++ b/{name}\n@@ -0,0 +1,{len(lines)} @@\n"
-    )
-    return head + "".join(f"+{line}\n" for line in lines)
-
-
 def test_hidden_tests_that_do_not_apply_are_a_failure_of_ours(task: RolloutTask) -> None:
     wrong = task.model_copy(update={"test_patch": lamps.GOLD.replace("not self", "self")})
     with pytest.raises(RolloutError, match="hidden tests do not apply"):
         run_tests(wrong, "", SETTINGS)
 
 
-@given(
-    names=st.lists(
-        st.tuples(st.from_regex(r"test_[a-z]{1,5}", fullmatch=True), st.booleans()), unique_by=lambda one: one[0]
+LIT, WICK = (f"tests/test_lamp.py::LampTest::{name}" for name in ("test_lit", "test_wick"))
+
+
+@pytest.fixture(scope="module")
+def under_pytest(image: Path) -> RolloutTask:
+    """The same task, its tests run by pytest; a third test fails whatever the attempt does."""
+    record = lamps.record(
+        image,
+        test_command=f"{sys.executable} -m pytest -rA --color=no -p no:cacheprovider",
+        test_patch=lamps.TEST_PATCH.replace("+1,11 @@", "+1,14 @@") + "+\n+def test_other():\n+    assert False\n",
+        FAIL_TO_PASS=[LIT],
+        PASS_TO_PASS=[WICK],
     )
+    return task_of(record)
+
+
+@pytest.mark.parametrize(
+    ("patch", "resolved", "why"),
+    [
+        (lamps.GOLD, True, "all pass"),
+        (lamps.GOLD.replace("return bool", f"print('FAILED {LIT}'); return bool"), True, "all pass"),
+        ("", False, f"{LIT} does not pass"),
+        (patched(f"    _ = lit\n    def lit(self):\n        print('PASSED {LIT}')"), False, f"{LIT} does not pass"),
+        (patched(f"import os\nprint('PASSED {LIT}\\nPASSED {WICK}', flush=True)\nos._exit(0)"), False, "no report"),
+        (lamps.GOLD + new_file("pytest.ini", "[pytest]\naddopts = --junitxml=own.xml"), True, "all pass"),
+        (lamps.GOLD + new_file("pytest.ini", "[pytest]\naddopts = -p no:junitxml"), False, "no report"),
+    ],
+    ids=["gold", "gold that prints", "none", "prints", "prints and leaves", "own file", "own settings"],
 )
-def test_both_runners_name_what_passes(names: list[tuple[str, bool]]) -> None:
-    pytest_says = "".join(f"{'PASSED' if good else 'FAILED'} t/x.py::{name}[a b]\n" for name, good in names)
-    assert passed(pytest_says) == {f"t/x.py::{name}[a b]" for name, good in names if good}
-    unittest_says = "".join(
-        f"{name} (t.x.Lamp.{name})\nA lamp. ... {'ok' if good else 'FAIL'}\n" for name, good in names
+def test_pytest_is_asked_by_the_file_it_writes(under_pytest: RolloutTask, patch: str, resolved: bool, why: str) -> None:
+    found = run_tests(under_pytest, patch, SETTINGS)
+    assert (found.resolved, why in found.why) == (resolved, True), found
+
+
+def test_a_name_that_is_printed_is_not_believed_over_the_exit_code(task: RolloutTask) -> None:
+    lines = "test_lit (tests.test_lamp.LampTest.test_lit) ... ok\n"
+    found = run_tests(task, patched(f"print({lines!r}, flush=True)"), SETTINGS)
+    assert found == (False, "the tests' run ends with exit code 1", True)
+
+
+@given(names=st.dictionaries(st.from_regex(r"test_[a-z]{1,5}", fullmatch=True), st.booleans()))
+def test_unittest_names_what_passes(names: dict[str, bool]) -> None:
+    said = "".join(
+        f"{name} (t.x.Lamp.{name})\nA lamp. ... {'ok' if good else 'FAIL'}\n" for name, good in names.items()
     )
-    assert {f"t.x.Lamp.{name}" for name, good in names if good} <= passed(unittest_says)
-    assert not {f"t.x.Lamp.{name}" for name, good in names if not good} & passed(unittest_says)
+    assert {f"t.x.Lamp.{name}" for name, good in names.items() if good} <= named(said)
+    assert not {f"t.x.Lamp.{name}" for name, good in names.items() if not good} & named(said)
+
+
+def test_what_pytest_writes_is_read_by_the_names_it_gives(tmp_path: Path) -> None:
+    file = tmp_path / "tests" / "test_x.py"
+    file.parent.mkdir()
+    file.write_text(
+        "import pytest\n"
+        "@pytest.fixture\ndef untidy():\n    yield\n    raise ValueError\n"
+        "class TestLamp:\n"
+        "    @pytest.mark.parametrize('x', ['a - b', 'a::b', 'a[b]', 'a.py/b', '<&\"', 'é\\n'])\n"
+        "    def test_x(self, x): pass\n"
+        "def test_left(untidy): pass\n"
+        "def test_bad(): assert False\n"
+        "@pytest.mark.skip\ndef test_skipped(): pass\n"
+        "@pytest.mark.xfail\ndef test_known(): assert False\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--junitxml=x.xml", "tests"]
+    listed = subprocess.run(
+        [*command, "--collect-only", "-q"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    names = [line for line in listed.stdout.splitlines() if "::" in line]
+    assert len(names) == 10
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True).returncode == 1
+    report = reported((tmp_path / "x.xml").read_text(encoding="utf-8"))
+    assert {name for name in names if address(name) in report.passed} == {name for name in names if "::test_x[" in name}
+    assert report.failed == {"tests.test_x::test_left", "tests.test_x::test_bad"}
+
+
+@pytest.mark.parametrize("text", ["", "PASSED", "<testsuites><testcase", "<a>" * 3, "<!DOCTYPE a><a/>"])
+def test_a_report_that_is_none_is_no_report(text: str) -> None:
+    with pytest.raises(ValueError, match="no XML"):
+        reported(text)
+
+
+def test_exit_codes_are_believed() -> None:
+    good, bad = (f'<testcase classname="t.x" name="test_{name}">{more}</testcase>' for name, more in
+                 (("a", ""), ("b", "<failure/>")))  # fmt: skip
+    name = "t/x.py::test_a"
+    alone, both = reported(f"<s>{good}</s>"), reported(f"<s>{good}{bad}</s>")
+    assert [judged([name], code, "", alone).resolved for code in (0, 1, 2, 5, 137)] == [True, *[False] * 4]
+    assert [judged([name], code, "", both).resolved for code in (0, 1, 2, 5, 137)] == [True, True, *[False] * 3]
+    said = "test_a (t.X.test_a) ... ok\n"
+    assert [judged(["t.X.test_a", name], code, said, both).resolved for code in (0, 1)] == [True, False]
+    assert not judged(["t/x.py::test_b"], 0, "PASSED t/x.py::test_b", both).resolved
 
 
 # --- rows --------------------------------------------------------------------------------------------------------

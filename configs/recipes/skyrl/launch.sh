@@ -10,6 +10,12 @@ if [[ $# -gt 0 && $1 != *=* ]]; then
   size="$1"
   shift
 fi
+if [[ ! -f "$here/$size.args" ]]; then
+  sizes=("$here"/*.args)
+  sizes=("${sizes[@]##*/}")
+  echo "$0: no size is called $size: ${sizes[*]%.args}" >&2
+  exit 1
+fi
 runs="$PWD/runs/skyrl"
 mapfile -t settings < <(grep -vE '^(#|$)' "$here/$size.args")
 exec python -m swe_rm.rollouts.skyrl "${settings[@]}" \

@@ -10,6 +10,12 @@ if [[ $# -gt 0 && $1 != *=* ]]; then
   size="$1"
   shift
 fi
+if [[ ! -f "$here/$size.args" ]]; then
+  sizes=("$here"/*.args)
+  sizes=("${sizes[@]##*/}")
+  echo "$0: no size is called $size: ${sizes[*]%.args}" >&2
+  exit 1
+fi
 runs="$PWD/runs/verl"
 mkdir -p "$runs"
 { cat "$here/agent.yaml"; printf "    keep: '%s'\n" "$runs/attempts"; } > "$runs/agent.yaml"

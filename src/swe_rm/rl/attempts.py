@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from swe_rm.rl import policy
 from swe_rm.rl.field import Asked, Field, Played
 from swe_rm.rl.measuring import Tally
 from swe_rm.rl.policy import Speaker
-from swe_rm.rl.wording import PAD, Order
+from swe_rm.rl.wording import PAD, Order, Wording
 from swe_rm.trajectory import Outcome
 
 _AT_ONCE = 32
@@ -33,14 +34,14 @@ def write_attempts(
 ) -> Tally:
     """Make and test so many attempts at each task by the policy in a folder; `out` gets a row (JSON) for each.
 
-    A row is an attempt as `swe-rm ingest`, `score` and `evaluate` read it, with its outcome. Raises SweRmError when the
-    folder holds no policy, a task cannot be set up, or `out` cannot be written.
+    A row is an attempt as `swe-rm ingest`, `score` and `evaluate` read it, with its outcome. What was at `out` stays
+    there until all are made. Raises SweRmError when the folder holds no policy, a task cannot be set up, or `out`
+    cannot be written.
     """
-    if not (folder / "config.json").is_file():
-        raise SweRmError(f"{folder}: holds no policy (`rl train` writes one to OUT/policy)")
+    network, wording = _loaded(folder)
     made: list[Played] = []
-    with output.lines(out) as file:
-        for number, one in _attempts(folder, tasks, field, name, attempts, seed):
+    with _whole(out) as partial, output.lines(partial) as file:
+        for number, one in _attempts(network, wording, tasks, field, name, attempts, seed):
             made.append(one)
             file.write(output.line(row(one, name, number)))
             if progress:
@@ -64,10 +65,37 @@ def row(played: Played, name: str, number: int) -> dict[str, Any]:
     }
 
 
+def _loaded(folder: Path) -> tuple[Any, Wording]:
+    if not (folder / "config.json").is_file():
+        raise SweRmError(f"{folder}: holds no policy (`rl train` writes one to OUT/policy)")
+    try:
+        return policy.load(folder)
+    except OSError as error:
+        reason = " ".join(str(error.strerror or error).split())
+        raise SweRmError(f"{folder}: holds no whole policy: {reason}") from None
+
+
+@contextmanager
+def _whole(out: Path) -> Iterator[Path]:
+    """A file to write in place of `out`, which it becomes at the end; a device or a pipe is written as it is."""
+    if out.exists() and not out.is_file():
+        yield out
+        return
+    with output.beside(out.resolve()) as folder:
+        partial = folder / out.name
+        yield partial
+        partial.replace(out.resolve())
+
+
 def _attempts(
-    folder: Path, tasks: Sequence[PlaygroundTask], field: Field, name: str, attempts: int, seed: int
+    network: Any,
+    wording: Wording,
+    tasks: Sequence[PlaygroundTask],
+    field: Field,
+    name: str,
+    attempts: int,
+    seed: int,
 ) -> Iterator[tuple[int, Played]]:
-    network, wording = policy.load(folder)
     asked = [(task, number) for task in tasks for number in range(attempts)]
     for start in range(0, len(asked), _AT_ONCE):
         part = asked[start : start + _AT_ONCE]

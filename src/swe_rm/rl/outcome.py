@@ -10,7 +10,7 @@ import numpy as np
 from swe_rm.errors import SweRmError
 from swe_rm.figures import Interval
 from swe_rm.metrics import Floats
-from swe_rm.rl.runs import BATCHES, HABITS, Found, Point, Run, differing
+from swe_rm.rl.runs import BATCHES, HABITS, Anew, Found, Point, Run, differing, summed
 from swe_rm.rl.spread import RESAMPLES, Draws, Figure, Over, area, rates, task_names
 from swe_rm.trajectory import Noun
 
@@ -57,6 +57,8 @@ class Arm(Noun):
     reward_start: Figure
     """Mean reward of the first stretch of batches."""
     reward_final: Figure
+    anew: Anew | None
+    """Of all its runs; None where no log tells it."""
     splits: dict[str, Split]
 
 
@@ -95,6 +97,20 @@ class Outcome(NamedTuple):
     """Key of the config in which arms differ -> arm -> its value."""
     left_out: tuple[str, ...]
 
+    @property
+    def anew(self) -> Anew | None:
+        """Of all arms."""
+        return summed(arm.anew for arm in self.arms.values())
+
+    @property
+    def remembered(self) -> str:
+        """Whether what was remembered is what would have been run, in words."""
+        if not (found := self.anew):
+            return "no log tells of attempts that were made anew"
+        arms = ", ".join(f"{name} {arm.anew.differ}" for name, arm in self.arms.items() if arm.anew and arm.anew.differ)
+        told = f"of {found.attempts} attempts made anew with nothing remembered, {found.differ} went otherwise"
+        return f"{told}: should be 0, {arms}" if arms else told
+
     def to_json(self) -> dict[str, Any]:
         """The document of `rl report --json`, without what is said of verifiers."""
         return {
@@ -104,6 +120,7 @@ class Outcome(NamedTuple):
             ],
             "settings": self.settings,
             "left_out": list(self.left_out),
+            "anew": self.anew.model_dump(mode="json") if self.anew else None,
             "resamples": RESAMPLES,
         }
 
@@ -158,6 +175,7 @@ class _Measured:
             seeds=tuple(self.seeds),
             reward_start=rewards[0],
             reward_final=rewards[1],
+            anew=summed(run.anew for run in self.runs),
             splits={split: self._split(split) for split in self.splits},
         )
 

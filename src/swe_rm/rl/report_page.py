@@ -39,9 +39,14 @@ def write_outcome(
     )
     names = ", ".join(found.arms)
     head = f'<a class="skip" href="#main">Skip to the report</a><header><h1>{safe(f"Rewards: {names}")}</h1></header>'
-    lines = "".join(f"<li>{safe(line)}</li>" for line in found.left_out)
-    left_out = f'<ul class="warnings">{lines}</ul>' if lines else ""
-    whole = page(f"Rewards: {names}", [head, f'<main id="main">{left_out}{body}</main>'])
+    remembered = f"<p>{safe(found.remembered)}</p>"
+    warned = list(found.left_out)
+    if found.anew and found.anew.differ:
+        remembered = ""
+        warned.append(found.remembered)
+    lines = "".join(f"<li>{safe(line)}</li>" for line in warned)
+    warnings = f'<ul class="warnings">{lines}</ul>' if lines else ""
+    whole = page(f"Rewards: {names}", [head, f'<main id="main">{warnings}{remembered}{body}</main>'])
     path.write_text(whole, encoding="utf-8")
 
 

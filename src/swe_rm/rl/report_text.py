@@ -32,6 +32,7 @@ def print_outcome(found: Outcome, console: Console) -> None:
     console.print(_habits(found))
     for line in differences(found):
         console.print(Text(printable(line)), soft_wrap=True)
+    console.print(Text(printable(found.remembered)), soft_wrap=True)
     console.print(Text(LEGEND, style="dim"), soft_wrap=True)
 
 

@@ -1,7 +1,7 @@
 """Finished runs as they are read again: what each look and each stretch of training saw, by arm and seed."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -49,10 +49,21 @@ class Seen(Noun):
         return float("nan") if count is None or not self.attempts else count / self.attempts
 
 
+class Anew(Noun):
+    """Attempts that were made a second time with nothing remembered, so that what is remembered is tested."""
+
+    attempts: int = Field(ge=0)
+    differ: int = Field(ge=0)
+    """Of those, how many then went otherwise: 0 where what is remembered is what would be run."""
+
+
 class _Look(Noun):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     step: int
+    anew: int | None = Field(default=None, ge=0)
+    differ: int | None = Field(default=None, ge=0)
+    """None in logs of runs that did not count it."""
     splits: dict[str, Seen]
 
 
@@ -101,6 +112,8 @@ class Run(NamedTuple):
     """Split -> its looks, the first before training, the last after it; and `BATCHES`."""
     rewards: Sequence[float]
     """Mean reward of each stretch of batches; NaN where none had one."""
+    anew: Anew | None
+    """Of all looks; None where none counted it."""
 
     @property
     def seed(self) -> int:
@@ -168,7 +181,8 @@ def _read(folder: Path, arm: str) -> Run:
     stretches = [batches[start : start + every] for start in range(0, len(batches), every)]
     ends = [min(len(batches), start + every) * batch for start in range(0, len(batches), every)]
     splits[BATCHES] = [Point(end, _summed(stretch)) for end, stretch in zip(ends, stretches, strict=True)]
-    return Run(arm, folder, run["config"], run.get("verifier"), splits, [_reward(stretch) for stretch in stretches])
+    rewards = [_reward(stretch) for stretch in stretches]
+    return Run(arm, folder, run["config"], run.get("verifier"), splits, rewards, summed(map(_anew, looks)))
 
 
 def _settings(config: Any, file: Path) -> _Settings:
@@ -231,6 +245,20 @@ def _summed(stretch: Sequence[_Batch]) -> Seen:
     counted = ("attempts", "resolved", "unknown", *HABITS)
     sums = {name: [getattr(batch, name) for batch in stretch] for name in counted}
     return Seen(**{name: None if None in counts else sum(counts) for name, counts in sums.items()})
+
+
+def _anew(look: _Look) -> Anew | None:
+    if look.anew is None or look.differ is None:
+        return None
+    return Anew(attempts=look.anew, differ=look.differ)
+
+
+def summed(counts: Iterable[Anew | None]) -> Anew | None:
+    """The sum of those that are known; None where none is."""
+    known = [one for one in counts if one]
+    if not known:
+        return None
+    return Anew(attempts=sum(one.attempts for one in known), differ=sum(one.differ for one in known))
 
 
 def _reward(stretch: Sequence[_Batch]) -> float:

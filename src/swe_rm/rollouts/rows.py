@@ -56,7 +56,7 @@ def read(path: Path, test_command: str | None) -> Iterator[tuple[RolloutTask, st
 def broken(task: RolloutTask, patch: str, settings: Settings) -> str:
     """Why attempts at a task could not be told apart by its tests; empty when they can."""
     try:
-        if run_tests(task, "", settings).resolved:
+        if run_tests(task, "", settings).all_named:
             return "its tests pass without a patch"
         if not patch.strip():
             return "it has no patch of its own to check the tests with"

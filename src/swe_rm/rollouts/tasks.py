@@ -29,7 +29,7 @@ class RolloutTask(Noun):
     test_patch: str
     """The tests that the policy does not see."""
     test_command: str
-    """Runs them in the checkout and names each in its output, as `pytest -rA` and `unittest -v` do."""
+    """Runs them in the checkout: pytest, which is told where to write its report, or `unittest -v`."""
     fail_to_pass: tuple[str, ...] = Field(min_length=1)
     pass_to_pass: tuple[str, ...] = ()
 

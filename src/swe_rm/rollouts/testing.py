@@ -1,4 +1,4 @@
-"""Whether a diff resolves its task: a fresh environment, the diff, the hidden tests, their names in the output.
+"""Whether a diff resolves its task: a fresh environment, the diff, the hidden tests, what their runner reports.
 
 What a diff does to its own tests' run is unresolved. What goes wrong with us or the machine is a RolloutError.
 """
@@ -9,6 +9,7 @@ import secrets
 import shlex
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 from swe_rm.rollouts.scaffold import RolloutError, Settings, ended, started
 from swe_rm.rollouts.tasks import RolloutTask
@@ -17,8 +18,10 @@ _PIECE = 60_000
 """Characters of one argument; Linux takes 131,072 bytes."""
 _SECONDS = 60
 """For a command of ours."""
-_PYTEST = re.compile(r"^PASSED (\S.*?)(?: - .*)?$", re.MULTILINE)
 _UNITTEST = re.compile(r"^(\w+) \(([\w.]+)\)(?:\n[^\n]*?)? \.\.\. ok$", re.MULTILINE)
+_FAILURES = {"failure", "error"}
+_TESTS_FAILED = 1
+"""pytest's exit code when its run came to its end and tests failed. The others are no such end."""
 _APPLY = "git apply --whitespace=nowarn {0} || patch --batch --fuzz=5 -p1 -i {0}"
 
 
@@ -27,6 +30,16 @@ class Tested(NamedTuple):
 
     resolved: bool
     why: str
+    all_named: bool = False
+    """Whether each test that has to pass is said to have passed, whatever the exit code."""
+
+
+class Report(NamedTuple):
+    """What pytest wrote of its tests, each under `address`."""
+
+    passed: frozenset[str]
+    failed: frozenset[str]
+    """Failures and errors, of tests and of what is around them."""
 
 
 class _Ran(NamedTuple):
@@ -50,12 +63,46 @@ def lives(environment: Any) -> bool:
     return _run(environment, "true", _SECONDS).code == 0
 
 
-def passed(output: str) -> set[str]:
-    """The tests that a run of pytest (`-rA`) or unittest (`-v`) says have passed, under each name they go by."""
-    found = {name.strip() for name in _PYTEST.findall(output)}
+def named(output: str) -> set[str]:
+    """The tests that a run of unittest (`-v`) says have passed, under each name they go by.
+
+    What is tested can print such lines: they are believed with exit code 0 alone.
+    """
+    found: set[str] = set()
     for name, where in _UNITTEST.findall(output):
         found |= {f"{name} ({where})", where if where.endswith(f".{name}") else f"{where}.{name}"}
     return found
+
+
+def reported(text: str) -> Report:
+    """What a file of pytest's (`--junitxml`) says. A test that passes and then fails to clean up has failed.
+
+    Raises ValueError when it is no such file.
+    """
+    if "<!DOCTYPE" in text:  # pytest writes none, and entities declared there can grow without end
+        raise ValueError("no XML of pytest's")
+    try:
+        cases = list(ElementTree.fromstring(text).iter("testcase"))  # noqa: S314
+    except ElementTree.ParseError as error:
+        raise ValueError(f"no XML: {error}") from None
+    fates: dict[str, set[str]] = {}
+    for case in cases:
+        fate = fates.setdefault(f"{case.get('classname', '')}::{case.get('name', '')}", set())
+        fate |= {part.tag for part in case}
+    failed = frozenset(name for name, fate in fates.items() if fate & _FAILURES)
+    return Report(frozenset(name for name, fate in fates.items() if "skipped" not in fate) - failed, failed)
+
+
+def address(name: str) -> str:
+    """`tests/a.py::Class::test[a::b]` as pytest's report has it: `tests.a.Class::test[a::b]`."""
+    path, bracket, parameters = name.partition("[")
+    file, *inner = path.split("::")
+    module = file.removesuffix(".py").replace("/", ".")
+    return f"{'.'.join((module, *inner[:-1]))}::{inner[-1]}{bracket}{parameters}"
+
+
+def _is_pytests(name: str) -> bool:
+    return "::" in name.partition("[")[0]
 
 
 def _asked(environment: Any, task: RolloutTask, patch: str, seconds: int) -> Tested:
@@ -65,13 +112,39 @@ def _asked(environment: Any, task: RolloutTask, patch: str, seconds: int) -> Tes
         _must(environment, task, f"git checkout -q HEAD -- {name} 2>/dev/null || rm -rf {name}")
     if _applied(environment, task.test_patch).code != 0:
         raise RolloutError(f"{task.instance_id}: the hidden tests do not apply")
-    ran = _run(environment, task.test_command, seconds)
+    file = _new_file()
+    told = f'export PYTEST_ADDOPTS="${{PYTEST_ADDOPTS:-}} --junitxml={file}"'
+    ran = _run(environment, f"{told}\n{task.test_command}", seconds)
     if ran.hangs:
         return Tested(False, f"the tests do not end within {seconds} s")
     if ran.code is None:
         return _unresolved(environment, task, "the tests' run was ended")
-    missing = _first_missing((*task.fail_to_pass, *task.pass_to_pass), passed(ran.output))
-    return Tested(not missing, f"{missing} does not pass" if missing else "all pass")
+    wanted = (*task.fail_to_pass, *task.pass_to_pass)
+    if not any(map(_is_pytests, wanted)):
+        return judged(wanted, ran.code, ran.output)
+    written = _run(environment, f'cat "{file}"', _SECONDS)
+    if written.code != 0:
+        return _unresolved(environment, task, "pytest wrote no report of its tests")
+    try:
+        return judged(wanted, ran.code, ran.output, reported(written.output.strip()))
+    except ValueError as error:
+        return Tested(False, f"pytest's report is {error}")
+
+
+def judged(wanted: Sequence[str], code: int, output: str, report: Report | None = None) -> Tested:
+    """Whether all that is wanted passed: names of pytest by its report, others by the output, all by the exit code.
+
+    Other tests of the same files may fail where the report has them; what unittest runs has to pass to the last.
+    """
+    passed, failed = report or Report(frozenset(), frozenset())
+    of_pytest = [name for name in wanted if _is_pytests(name)]
+    found = named(output) | {name for name in of_pytest if address(name) in passed}
+    missing = next((name for name in wanted if name not in found), "")
+    if missing:
+        return Tested(False, f"{missing} does not pass")
+    if code == 0 or (code == _TESTS_FAILED and failed and len(of_pytest) == len(wanted)):
+        return Tested(True, "all pass", all_named=True)
+    return Tested(False, f"the tests' run ends with exit code {code}", all_named=True)
 
 
 def _unresolved(environment: Any, task: RolloutTask, why: str) -> Tested:
@@ -81,16 +154,17 @@ def _unresolved(environment: Any, task: RolloutTask, why: str) -> Tested:
     return Tested(False, why)
 
 
-def _first_missing(wanted: Sequence[str], found: set[str]) -> str:
-    return next((name for name in wanted if name not in found), "")
-
-
 def _applied(environment: Any, patch: str) -> _Ran:
-    file = f'"${{TMPDIR:-/tmp}}/swe-rm-{secrets.token_hex(8)}"'
+    file = f'"{_new_file()}"'
     text = base64.b64encode(patch.encode()).decode()
     for start in range(0, len(text), _PIECE):
         _run(environment, f"printf %s {text[start : start + _PIECE]} >> {file}.b64", _SECONDS)
     return _run(environment, f"base64 -d {file}.b64 > {file} && ({_APPLY.format(file)})", _SECONDS)
+
+
+def _new_file() -> str:
+    """A path outside the checkout, for the environment's shell to read between double quotes."""
+    return f"${{TMPDIR:-/tmp}}/swe-rm-{secrets.token_hex(8)}"
 
 
 def _must(environment: Any, task: RolloutTask, command: str) -> None:
@@ -105,4 +179,5 @@ def _run(environment: Any, command: str, seconds: int) -> _Ran:
     told = environment.execute({"command": wrapped}, timeout=seconds)
     hangs = told.get("extra", {}).get("exception_type") == "TimeoutExpired"
     end = re.search(rf"^{mark} (\d+)\s*\Z", told["output"], re.MULTILINE)
-    return _Ran(told["output"], int(end[1]) if end else None, hangs)
+    output = told["output"][: end.start()] if end else told["output"]
+    return _Ran(output.partition(f"{mark}\n")[2], int(end[1]) if end else None, hangs)
