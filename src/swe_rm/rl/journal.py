@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ class Journal:
 
     def note_run(self, more: Mapping[str, Any]) -> None:
         """Write down whose run it is."""
-        libraries = {name: version(name) for name in _LIBRARIES}
+        libraries = {name: found for name in _LIBRARIES if (found := _version(name))}
         config = self._config.model_dump(mode="json", exclude={"out", "world", "cache"})
         content = {"digest": self._digest, "config": config, "libraries": libraries, **self._run(), **more}
         _write(self.out / RUN_FILE, content)
@@ -99,6 +99,13 @@ class Journal:
     def _checkpoint(self) -> Path | None:
         whole = [folder for folder in self.state.glob("checkpoint-*") if _is_whole(folder)]
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None  # a run that needs it ends before this, with a line
 
 
 def _is_whole(folder: Path) -> bool:
