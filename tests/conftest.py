@@ -19,6 +19,14 @@ settings.load_profile("untimed")
 TINY_POLICY = LengthPolicy(max_tokens=256, issue_cap=48, patch_cap=64, observation_cap=32)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """mini-swe-agent makes a folder for the user's settings when it is imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MSWEA_GLOBAL_CONFIG_DIR", str(tmp_path_factory.mktemp("mini")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real labelled attempts; skips where it is absent."""

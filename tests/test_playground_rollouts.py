@@ -30,14 +30,6 @@ from swe_rm.trajectory import Labelled, Outcome
 pytest.importorskip("minisweagent", reason="the extra agents is not installed")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """mini-swe-agent makes a folder for the user's settings when it is imported."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MSWEA_GLOBAL_CONFIG_DIR", str(tmp_path_factory.mktemp("mini")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def tasks(world: Path) -> list[PlaygroundTask]:
     return chosen(read_world(world), most=1)

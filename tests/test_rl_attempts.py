@@ -19,14 +19,6 @@ pytest.importorskip("minisweagent", reason="the extra agents is not installed")
 KEPT = "rows of yesterday\n"
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> object:
-    """mini-swe-agent makes a folder for the user's settings when it is imported."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MSWEA_GLOBAL_CONFIG_DIR", str(tmp_path_factory.mktemp("mini")))
-        yield
-
-
 @pytest.fixture(scope="module")
 def field(world: Path) -> Iterator[Field]:
     with Field(world, workers=1, step_limit=2) as made:

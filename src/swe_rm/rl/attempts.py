@@ -10,14 +10,12 @@ from swe_rm import output
 from swe_rm.errors import SweRmError
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.rl import policy
-from swe_rm.rl.field import Asked, Field, Played
+from swe_rm.rl.field import AT_ONCE, Asked, Field, Played
 from swe_rm.rl.measuring import Tally
 from swe_rm.rl.policy import Speaker
 from swe_rm.rl.wording import PAD, Order, Wording
 from swe_rm.trajectory import Outcome
 
-_AT_ONCE = 32
-"""Attempts, as many as a batch of training."""
 _RESOLVED = {Outcome.RESOLVED: True, Outcome.UNRESOLVED: False, Outcome.UNKNOWN: None}
 
 
@@ -60,7 +58,7 @@ def row(played: Played, name: str, number: int) -> dict[str, Any]:
         "scaffold": "mini-swe-agent",
         "messages": played.messages,
         "patch": played.patch,
-        "finished": played.finished and bool(played.patch),
+        "finished": played.finished,
         "resolved": _RESOLVED[played.outcome],
     }
 
@@ -97,8 +95,8 @@ def _attempts(
     seed: int,
 ) -> Iterator[tuple[int, Played]]:
     asked = [(task, number) for task in tasks for number in range(attempts)]
-    for start in range(0, len(asked), _AT_ONCE):
-        part = asked[start : start + _AT_ONCE]
+    for start in range(0, len(asked), AT_ONCE):
+        part = asked[start : start + AT_ONCE]
         rows = [
             Asked(task, Order.shuffled(field.offered(task), f"{seed}\n{task.instance_id}\n{number}"))
             for task, number in part

@@ -18,6 +18,8 @@ from swe_rm.rl.wording import CLAIMED, Order, Wording
 from swe_rm.trajectory import Noun, Outcome
 
 T = TypeVar("T")
+AT_ONCE = 32
+"""Attempts that are made together where no batch of training says how many."""
 _LOOP = 3
 """As often one after the other, an action is a loop."""
 _SENT = ("role", "content", "tool_calls", "tool_call_id")

@@ -6,13 +6,10 @@ from typing import Any, NamedTuple
 
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.rl.config import RLConfig
-from swe_rm.rl.field import Asked, Field, Played
+from swe_rm.rl.field import AT_ONCE, Asked, Field, Played
 from swe_rm.rl.policy import Speaker
 from swe_rm.rl.wording import PAD, Order, Wording
 from swe_rm.trajectory import Noun, Outcome
-
-_AT_ONCE = 32
-"""Attempts, as many as a batch of training."""
 
 
 class Tally(Noun):
@@ -85,10 +82,10 @@ def measured(
     def played(start: int, recall: bool) -> list[Played]:
         seed = int.from_bytes(hashlib.sha256(f"look\n{config.seed}\n{start}".encode()).digest()[:6])
         speaker = Speaker(network, wording.ids[PAD], seed)
-        return field.play(asked[start : start + _AT_ONCE], wording, speaker, config.name, recall)
+        return field.play(asked[start : start + AT_ONCE], wording, speaker, config.name, recall)
 
-    made = [one for start in range(0, len(asked), _AT_ONCE) for one in played(start, recall=True)]
-    again = [one for start in range(0, min(anew, len(asked)), _AT_ONCE) for one in played(start, recall=False)]
+    made = [one for start in range(0, len(asked), AT_ONCE) for one in played(start, recall=True)]
+    again = [one for start in range(0, min(anew, len(asked)), AT_ONCE) for one in played(start, recall=False)]
     splits: dict[str, Any] = {}
     for split in sorted({one.task.split for one in made}):
         mine = [one for one in made if one.task.split == split]
