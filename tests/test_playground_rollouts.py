@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from swe_rm.playground.attempts import Observation, attempt
 from swe_rm.playground.checkouts import Checkouts
 from swe_rm.playground.episode import Episode, episode
 from swe_rm.playground.labelling import Judged, Labeller
+from swe_rm.playground.manifest import Manifest, claim
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.rollouts import RolloutConfig, jobs, roll_out
 from swe_rm.playground.sandbox import Limits, Ran, Sandbox, SandboxError, Scratch
@@ -140,6 +142,16 @@ def test_a_folder_that_does_not_say_what_decided_its_attempts_is_refused(
     manifest.unlink()
     with pytest.raises(SweRmError, match=r"holds no manifest\.json that says"):
         roll_out(tasks[:1], world, tmp_path / "out", config)
+
+
+def test_of_calls_that_begin_at_once_none_forgets_the_tasks_of_another(world: Path, tmp_path: Path) -> None:
+    settings = Manifest(seed=0, step_limit=3, limits=Limits())
+    tasks = list(read_world(world).values())
+    tasks = [tasks[n % len(tasks)].model_copy(update={"instance_id": f"t{n}"}) for n in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda task: claim(tmp_path / "out", settings, [task]), tasks))
+    written = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert written["tasks"].keys() == {task.instance_id for task in tasks}
 
 
 def test_labels_come_out_the_same_by_the_verb(runs: Path, world: Path, tmp_path: Path) -> None:

@@ -196,3 +196,16 @@ def test_the_plan_that_ships_is_read_and_is_the_one_that_is_shown() -> None:
     (shown,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
     defaults = Plan.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     assert Plan.model_validate(yaml.safe_load(shown)) == defaults
+
+
+@pytest.mark.parametrize("name", ["run.json", "result.json"])
+def test_a_run_whose_files_are_damaged_is_named_and_the_others_run(
+    tmp_path: Path, world: Path, trainer: tuple[str, ...], name: str
+) -> None:
+    file = plan(tmp_path, world, {"both": {}}, seeds=[0, 1])
+    damaged = tmp_path / "runs" / "both" / "seed-0" / name
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text('{"digest": "')
+    one, other = run_all(Plan.load(file), say=lambda line: None, train=trainer)
+    assert (one.result, one.reason) == (None, f"{damaged}: is no JSON object")
+    assert other.result

@@ -442,6 +442,30 @@ def test_which_figure_foretold_the_order(prediction: Path, tmp_path: Path) -> No
         assert one.interval is None or one.interval[0] <= (one.spearman or 0) <= one.interval[1] + 1e-9
 
 
+def test_verifiers_without_a_figure_or_a_split_are_left_out_before_they_are_counted(tmp_path: Path) -> None:
+    figures = {name: {f"v{n}": n / 10 for n in range(5)} for name in foretold.PREDICTORS}
+    found = {f"v{n}": [n / 5, n / 4] for n in range(5)}
+    assert {one["n_verifiers"] for one in foretold.agreement(figures, found)} == {5}
+    assert foretold.agreement(figures, found)[0]["spearman"] == pytest.approx(1)
+    figures["auc"] |= {"v0": None, "v1": None}
+    for one in foretold.agreement(figures, found):
+        assert (one["n_verifiers"], one["spearman"], one["interval"], one["behind_interval"]) == (3, None, None, None)
+
+    for n in range(5):
+        write_run(tmp_path / "runs" / f"a{n}" / "seed-0", 0, (0.2, n / 5), verifier=f"v{n}")
+    log = tmp_path / "runs" / "a0" / "seed-0" / "log.jsonl"
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    for record in records:
+        record.get("splits", {}).pop("held_out_packages", None)
+    log.write_text("".join(json.dumps(record) + "\n" for record in records))
+    part = {"auc": 0.5, "auc_in_groups": 0.5, "ece": 0.1, "top": 0.5}
+    rows = [{"verifier": f"v{n}", "task": {**part, "simulated": n / 5}, "same_policy": None} for n in range(5)]
+    file = tmp_path / "prediction.json"
+    file.write_text(json.dumps({"verifiers": rows}))
+    told = foretold.foretold(file, outcome(read_runs(tmp_path / "runs")))
+    assert {one.split: one.n_verifiers for one in told} == {"held_out_tasks": 5, "held_out_packages": 4}
+
+
 def test_predictions_that_cannot_be_tested_are_one_line(prediction: Path, found: Outcome, tmp_path: Path) -> None:
     with pytest.raises(SweRmError, match="3 of its verifiers are the reward"):
         foretold.foretold(prediction, found)

@@ -1,7 +1,10 @@
 """What decided the attempts of a folder, kept beside them: no later call adds attempts that were decided otherwise."""
 
+import fcntl
 import hashlib
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -39,22 +42,37 @@ def claim(out: Path, settings: Manifest, tasks: Sequence[PlaygroundTask]) -> Non
     Raises SweRmError when it holds attempts that something else decided, naming what differs, or attempts of which it
     is not known; RecordError when its manifest cannot be read.
     """
-    file = out / MANIFEST
-    now = {task.instance_id: digest(task) for task in tasks}
     try:
-        there: Mapping[str, str] = {}
-        if file.is_file():
-            earlier = _read(file)
-            _refuse_other(out, earlier, settings, now)
-            there = earlier.tasks
-        elif out.exists() and any(not one.name.startswith(".") for one in out.iterdir()):
-            raise SweRmError(f"{out}: holds no {MANIFEST} that says what decided its attempts; give another --out")
         out.mkdir(parents=True, exist_ok=True)
-        partial = out / f".{MANIFEST}"
-        partial.write_text(settings.model_copy(update={"tasks": {**there, **now}}).model_dump_json(indent=1) + "\n")
-        partial.replace(file)
+        with _alone(out):
+            _claim(out, settings, {task.instance_id: digest(task) for task in tasks})
     except OSError as error:
         raise SweRmError(f"{out}: cannot be written: {error.strerror}") from None
+
+
+def _claim(out: Path, settings: Manifest, now: Mapping[str, str]) -> None:
+    file = out / MANIFEST
+    there: Mapping[str, str] = {}
+    if file.is_file():
+        earlier = _read(file)
+        _refuse_other(out, earlier, settings, now)
+        there = earlier.tasks
+    elif any(not one.name.startswith(".") for one in out.iterdir()):
+        raise SweRmError(f"{out}: holds no {MANIFEST} that says what decided its attempts; give another --out")
+    partial = out / f".{MANIFEST}"
+    partial.write_text(settings.model_copy(update={"tasks": {**there, **now}}).model_dump_json(indent=1) + "\n")
+    partial.replace(file)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Of processes that claim a folder, one at a time: a manifest is read, added to and written."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def _refuse_other(out: Path, earlier: Manifest, settings: Manifest, now: Mapping[str, str]) -> None:

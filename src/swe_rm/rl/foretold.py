@@ -86,10 +86,14 @@ def foretold(file: Path, found: Outcome) -> list[Agreement]:
             f"{file}: {len(known)} of its verifiers are the reward of an arm by their score alone, not {MIN_VERIFIERS}"
         )
     told = []
-    for split in (split for split in HELD_OUT if split in found.arms[arms[known[0].verifier]].splits):
-        rates = {one.verifier: found.arms[arms[one.verifier]].splits[split].final.per_seed for one in known}
+    for split in HELD_OUT:
+        rates = {
+            one.verifier: splits[split].final.per_seed
+            for one in known
+            if split in (splits := found.arms[arms[one.verifier]].splits)
+        }
         for part in GROUPS:
-            rows = {one.verifier: getattr(one, part) for one in known if getattr(one, part) is not None}
+            rows = {one.verifier: row for one in known if one.verifier in rates and (row := getattr(one, part))}
             figures = {name: {verifier: getattr(row, name) for verifier, row in rows.items()} for name in PREDICTORS}
             if len(rows) >= MIN_VERIFIERS:
                 told += [Agreement(split=split, part=part, **one) for one in agreement(figures, rates)]
@@ -124,12 +128,17 @@ def agreement(
     """Spearman's correlation of each predictor with what was found, with 95% intervals; the simulation comes first.
 
     `figures` is predictor -> verifier -> figure, `found` verifier -> what each seed came to. Verifiers are drawn with
-    replacement and then seeds of each, the same draws for all predictors. A verifier without a figure is left out.
+    replacement and then seeds of each, the same draws for all predictors. A verifier without a figure is left out; of
+    fewer than `MIN_VERIFIERS` no correlation is told. A draw has ties and the noise of its seeds, so that intervals lie
+    lower than the estimate (their middle by 0.14 to 0.27 where it was tried) and hold the truth more often than 95%.
     """
     names = sorted(
         name for name in found
         if None not in found[name] and all(column.get(name) is not None for column in figures.values())
     )  # fmt: skip
+    if len(names) < MIN_VERIFIERS:
+        nothing = {"spearman": None, "interval": None, "behind_simulated": None, "behind_interval": None}
+        return [{"predictor": predictor, "n_verifiers": len(names), **nothing} for predictor in figures]
     columns = {
         predictor: np.array([column[name] for name in names], np.float64) * (-1 if predictor == "ece" else 1)
         for predictor, column in figures.items()

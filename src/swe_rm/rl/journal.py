@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from swe_rm.errors import SweRmError
+from swe_rm.errors import RecordError, SweRmError
 from swe_rm.rl.config import RLConfig
 
 LOG_FILE = "log.jsonl"
@@ -23,7 +23,9 @@ class Journal:
     """Reads and writes it."""
 
     def __init__(self, config: RLConfig) -> None:
-        """Raises SweRmError when the folder holds a run of another config or world, and names the keys."""
+        """Raises SweRmError when the folder holds a run of another config or world, and names the keys; RecordError
+        for a file there that is not as it was written.
+        """
         self.out = config.out
         self.resumed = 0
         """Steps of the optimiser that were done before."""
@@ -45,7 +47,7 @@ class Journal:
     def result(self) -> dict[str, Any] | None:
         """Of a run that is done."""
         file = self.out / RESULT_FILE
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else None
+        return _document(file) if file.is_file() else None
 
     def begin(self) -> Path | None:
         """The checkpoint to go on from, the log cut to it; None at the start of a run."""
@@ -86,13 +88,14 @@ class Journal:
 
     def _run(self) -> dict[str, Any]:
         file = self.out / RUN_FILE
-        return dict(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else {}
+        return _document(file) if file.is_file() else {}
 
     def _refuse_other(self) -> None:
         run = self._run()
-        if run and run["digest"] != self._digest:
+        if run and run.get("digest") != self._digest:
             now = self._config.model_dump(mode="json")
-            keys = sorted(key for key in run["config"] if run["config"][key] != now.get(key))
+            then = run.get("config") or {}
+            keys = sorted(key for key in then if then[key] != now.get(key))
             named = ", ".join(keys) or "its world, its verifier's files or the edits that are offered"
             raise SweRmError(f"{self.out}: holds a run of another config (differs in {named}); give another out")
 
@@ -121,6 +124,13 @@ def _is_until(line: str, step: int) -> bool:
         return float(json.loads(line)["step"]) <= step
     except ValueError:
         return False  # cut off by the kill
+
+
+def _document(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        raise RecordError(str(file), "", "is no JSON object") from None
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
