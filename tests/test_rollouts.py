@@ -315,6 +315,15 @@ def test_a_row_holds_nothing_of_the_solution(image: Path, tmp_path: Path, capsys
     assert "1 rows; 0 left out" in capsys.readouterr().err
 
 
+def test_rows_that_cannot_be_written_are_one_line(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tasks, out = tmp_path / "tasks.jsonl", tmp_path / "nowhere" / "rows.jsonl"
+    tasks.write_text(json.dumps(lamps.record(image)) + "\n")
+    assert main([str(tasks), "--out", str(out)]) == 1
+    assert capsys.readouterr().err == f"{out}: cannot be written: No such file or directory\n"
+
+
 def test_what_is_no_task_is_a_line_with_its_reason(
     image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

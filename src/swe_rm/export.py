@@ -20,12 +20,10 @@ def write(attempts: Iterable[Labelled], out: Path, format: Format = "attempts") 
     attempts under the same ids; what `openai` does not keep is said at `openai_row`. Raises SweRmError.
     """
     count = 0
-    with output.beside(out) as partial:
-        with output.lines(partial / out.name) as lines:
-            for item in attempts:
-                lines.write(_LINES[format](item))
-                count += 1
-        (partial / out.name).rename(out)
+    with output.whole(out) as partial, output.lines(partial) as lines:
+        for item in attempts:
+            lines.write(_LINES[format](item))
+            count += 1
     return count
 
 

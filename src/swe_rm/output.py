@@ -40,6 +40,21 @@ def beside(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A file to write in place of `file`, which it becomes at the end; a device or a pipe is written as it is.
+
+    Raises SweRmError when nothing can be written there.
+    """
+    if file.exists() and not file.is_file():
+        yield file
+        return
+    with beside(file.resolve()) as folder:
+        partial = folder / file.name
+        yield partial
+        partial.replace(file.resolve())
+
+
+@contextmanager
 def lines(file: Path) -> Iterator[Sink]:
     """A file to write bytes to, compressed as its ending (.gz, .zst) says."""
     with file.open("wb") as raw:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def write_attempts(
     """
     network, wording = _loaded(folder)
     made: list[Played] = []
-    with _whole(out) as partial, output.lines(partial) as file:
+    with output.whole(out) as partial, output.lines(partial) as file:
         for number, one in _attempts(network, wording, tasks, field, name, attempts, seed):
             made.append(one)
             file.write(output.line(row(one, name, number)))
@@ -71,18 +70,6 @@ def _loaded(folder: Path) -> tuple[Any, Wording]:
     except OSError as error:
         reason = " ".join(str(error.strerror or error).split())
         raise SweRmError(f"{folder}: holds no whole policy: {reason}") from None
-
-
-@contextmanager
-def _whole(out: Path) -> Iterator[Path]:
-    """A file to write in place of `out`, which it becomes at the end; a device or a pipe is written as it is."""
-    if out.exists() and not out.is_file():
-        yield out
-        return
-    with output.beside(out.resolve()) as folder:
-        partial = folder / out.name
-        yield partial
-        partial.replace(out.resolve())
 
 
 def _attempts(

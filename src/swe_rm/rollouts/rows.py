@@ -87,9 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not rows:
         sys.stderr.write(f"{asked.tasks}: holds no task to train on\n")
         return 1
-    with output.lines(asked.out) as file:
-        for row in rows:
-            file.write(output.line(row))
+    try:
+        with output.whole(asked.out) as partial, output.lines(partial) as file:
+            for row in rows:
+                file.write(output.line(row))
+    except SweRmError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     sys.stderr.write(f"{asked.out}: {len(rows)} rows; {len(refused)} left out\n")
     return 2 if refused else 0
 
