@@ -18,9 +18,9 @@ _LONGEST = 512
 def create(shape: Network, wording: Wording, seed: int) -> Any:
     """A causal language model of transformers with random weights."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(
+    transformers = _transformers()
+    config = transformers.LlamaConfig(
         vocab_size=len(wording.words),
         hidden_size=shape.hidden,
         intermediate_size=3 * shape.hidden,
@@ -34,7 +34,7 @@ def create(shape: Network, wording: Wording, seed: int) -> Any:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return LlamaForCausalLM(config)
+        return transformers.LlamaForCausalLM(config)
 
 
 def save(network: Any, wording: Wording, folder: Path) -> None:
@@ -45,9 +45,15 @@ def save(network: Any, wording: Wording, folder: Path) -> None:
 
 def load(folder: Path) -> tuple[Any, Wording]:
     """What `save` wrote."""
-    from transformers import LlamaForCausalLM
+    return _transformers().LlamaForCausalLM.from_pretrained(folder), Wording.read(folder / _WORDING)
 
-    return LlamaForCausalLM.from_pretrained(folder), Wording.read(folder / _WORDING)
+
+def _transformers() -> Any:
+    import transformers
+
+    logging: Any = transformers.utils.logging
+    logging.disable_progress_bar()  # how far a run is its own lines say
+    return transformers
 
 
 def tokenizer(wording: Wording) -> Any:

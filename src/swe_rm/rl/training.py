@@ -30,9 +30,6 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
     gives no score.
     """
     _require_packages()
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the run's own lines say how far it is
     tasks = list(read_world(config.world).values())
     journal = Journal(config)
     if (result := journal.result()) is not None:
