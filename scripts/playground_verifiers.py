@@ -62,6 +62,17 @@ def by(*policies: str) -> Recipe:
     return Recipe(lambda given, dice: [i for i in given if any(p in i.trajectory.origin.policy for p in policies)])
 
 
+def learners(n: int | None, section: Section) -> Recipe:
+    """Words of the learning policy's own attempts, all or a few."""
+    own = by(LEARNER).choose
+
+    def chosen(given: Sequence[Labelled], dice: random.Random) -> Sequence[Labelled]:
+        found = own(given, dice)
+        return found if n is None else dice.sample(list(found), min(n, len(found)))
+
+    return Recipe(chosen, section)
+
+
 def by_scripts(given: Sequence[Labelled], dice: random.Random) -> Sequence[Labelled]:
     """Those of another policy than will be judged."""
     return [item for item in given if item.trajectory.origin.policy != LEARNER]
@@ -87,6 +98,8 @@ RECIPES = {
     "failed-mostly": Recipe(failed_mostly),
     "words-of-the-tail": Recipe(whole, section="tail"),
     "words-of-the-tail-100": so_many(100, "tail"),
+    "words-of-the-tail-learner": learners(None, "tail"),
+    "words-of-the-tail-learner-30": learners(30, "tail"),
     "words-of-the-tail-by-scripts": Recipe(by_scripts, section="tail"),
     "words-of-the-patch": Recipe(whole, section="patch"),
     "words-of-the-patch-100": so_many(100, "patch"),

@@ -5,12 +5,14 @@ python scripts/predict_order.py PILE... --verdicts FILE... [--policy family] [--
 
 Each FILE of verdicts is of one verifier. `--found` holds what real training came to, {verifier: resolve rate} or
 {verifier: [resolve rate of each seed]}: then the rank correlation of each predictor with it is told, with 95% intervals
-over draws of verifiers and, where there are several, of seeds.
+over draws of verifiers and, where there are several, of seeds. `--json` names the files by their SHA-256: piles that are
+folders are refused there.
 """
 
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--picture", type=Path)
     arguments = parser.parse_args()
+    if arguments.json and (folders := [path for path in arguments.paths if path.is_dir()]):
+        parser.error(f"--json: {folders[0]} is a folder, and a prediction names what it was made of: give files")
     simulations = simulated(arguments.paths, arguments.verdicts, arguments.policy, Plan(seeds=arguments.seeds))
     simulations.sort(key=lambda found: -found.task.taught.final)
     if arguments.picture:
@@ -59,7 +63,8 @@ def main() -> None:
         for name, (value, bounds) in told.items():
             print(f"{part} {name}: Spearman {correlation(value, bounds)}")
     if arguments.json:
-        document = {"verifiers": rows, "agreements": agreements}
+        files = {file.name: sha256(file.read_bytes()).hexdigest() for file in (*arguments.paths, *arguments.verdicts)}
+        document = {"files": files, "verifiers": rows, "agreements": agreements}
         arguments.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 
