@@ -5,8 +5,8 @@ python scripts/predict_order.py PILE... --verdicts FILE... [--policy family] [--
 
 Each FILE of verdicts is of one verifier. `--found` holds what real training came to, {verifier: resolve rate} or
 {verifier: [resolve rate of each seed]}: then the rank correlation of each predictor with it is told, with 95% intervals
-over draws of verifiers and, where there are several, of seeds. `--json` names the files by their SHA-256: piles that are
-folders are refused there.
+over draws of verifiers and, where there are several, of seeds. `--json` names the files by their SHA-256, so piles that
+are folders are refused there.
 """
 
 import argparse
