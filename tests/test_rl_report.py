@@ -14,17 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swe_rm import spread
 from swe_rm.__main__ import main
 from swe_rm.errors import SweRmError
 from swe_rm.report import document
 from swe_rm.resampling import resample_weights
-from swe_rm.rl import foretold, spread
+from swe_rm.rl import foretold
 from swe_rm.rl.curves import MAX_DRAWN, draw, panels
 from swe_rm.rl.outcome import Outcome, outcome
 from swe_rm.rl.quality import judged
+from swe_rm.rl.rates import area, rates
 from swe_rm.rl.report_text import differences
 from swe_rm.rl.runs import Seen, read_runs
-from swe_rm.rl.spread import Draws, area, rates
+from swe_rm.spread import Draws
 from tests.report_pages import HOSTILE, Page, at, report
 from tests.rl_runs import SPLITS, write_run
 

@@ -10,8 +10,9 @@ import numpy as np
 from swe_rm.errors import SweRmError
 from swe_rm.figures import Interval
 from swe_rm.metrics import Floats
+from swe_rm.rl.rates import area, rates, task_names
 from swe_rm.rl.runs import BATCHES, HABITS, Anew, Found, Point, Run, differing, summed
-from swe_rm.rl.spread import RESAMPLES, Draws, Figure, Over, area, rates, task_names
+from swe_rm.spread import RESAMPLES, Draws, Figure, Over
 from swe_rm.trajectory import Noun
 
 COMPARED = ("final", "area")

@@ -13,7 +13,7 @@ from swe_rm.rl.outcome import Outcome
 from swe_rm.rl.quality import Judged, Pair
 from swe_rm.rl.report_text import pairs_told, splits, title
 from swe_rm.rl.runs import HABITS
-from swe_rm.rl.spread import Figure
+from swe_rm.spread import Figure
 
 _RATES = {"start": ".1%", "final": ".1%", "gain": "+.1%", "area": ".1%"}
 """Figures of a table, and how they are shown."""

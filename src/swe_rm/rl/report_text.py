@@ -15,7 +15,7 @@ from swe_rm.rl.foretold import GROUPS, PREDICTORS, Agreement
 from swe_rm.rl.outcome import Outcome, Split
 from swe_rm.rl.quality import EQUIVALENT, Apart, Judged, Pair
 from swe_rm.rl.runs import HABITS, HELD_OUT
-from swe_rm.rl.spread import Figure
+from swe_rm.spread import Figure
 
 COLUMNS = ("arm, seeds", "start", "final", "gain", "area")
 LEGEND = (
