@@ -15,7 +15,7 @@ import yaml
 
 from swe_rm.__main__ import main
 from swe_rm.errors import SweRmError
-from swe_rm.rl.arms import run_all
+from swe_rm.rl.arms import row, run_all
 from swe_rm.rl.plan import Plan
 
 HERE = Path(__file__).parent
@@ -109,9 +109,9 @@ def test_what_is_finished_is_not_run_again(tmp_path: Path, world: Path, trainer:
     file = plan(tmp_path, world, ARMS, parallel=2, threads=3)
     told: list[str] = []
     found = run_all(Plan.load(file), told.append, trainer)
-    assert [ran.run.name for ran in found if ran.result] == [run.name for run in Plan.load(file).runs()]
+    assert [ran.job.name for ran in found if ran.result] == [run.name for run in Plan.load(file).runs()]
     begun = (tmp_path / "runs" / "begun").read_text().splitlines()
-    assert sorted(line.split()[:2] for line in begun) == sorted([run.config.name, "3"] for run, *_ in found)
+    assert sorted(line.split()[:2] for line in begun) == sorted([run.config.name, "3"] for (run, _), *_ in found)
     assert told[-1].endswith("held_out_tasks 50.0% -> 50.0%")
 
     more = Plan.load(file, ["seeds=[1,2]"])
@@ -136,7 +136,7 @@ def test_a_run_that_fails_is_a_line_and_the_others_go_on(tmp_path: Path, world: 
     told: list[str] = []
     found = run_all(Plan.load(file), told.append, trainer)
     assert [ran.reason for ran in found] == ["the policy fell apart", "ended by signal 9", ""]
-    assert [ran.to_json()["reason"] for ran in found] == [*(ran.reason for ran in found[:2]), None]
+    assert [row(ran)["reason"] for ran in found] == [*(ran.reason for ran in found[:2]), None]
     assert [line for line in told if "FAILED" in line] == [
         "raises/seed-0: FAILED: the policy fell apart", "killed/seed-0: FAILED: ended by signal 9"
     ]  # fmt: skip

@@ -92,14 +92,14 @@ def arms(
     json: JsonFile = None,
 ) -> int:
     """Train every arm of a plan with every seed, several runs at once; run again for what is not finished."""
-    from swe_rm.rl.arms import run_all
+    from swe_rm.rl.arms import row, run_all
     from swe_rm.rl.plan import Plan
 
     check_document(json)
     settings = Plan.load(plan, set_)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the runs are ended too
     found = run_all(settings, say)
-    write_json(json, {"arms": list(settings.arms), "runs": [ran.to_json() for ran in found]})
+    write_json(json, {"arms": list(settings.arms), "runs": [row(ran) for ran in found]})
     failed = sum(ran.result is None for ran in found)
     say(f"{len(found) - failed} of {len(found)} runs are finished, {failed} failed")
     return exit_code(len(found) - failed, failed)
