@@ -314,3 +314,19 @@ def test_patterns_that_match_nothing_are_refused() -> None:
         )  # fmt: skip
     with pytest.raises(SweRmError, match="gym: nothing can be drawn"):
         drawn(rows, sources={"*": 1, "gym": 1}, total=1)
+
+
+def test_repositories_share_a_total_as_sources_do_and_beside_them() -> None:
+    rows = table(*((source, "t", "p", 20, 20) for source in ("gym", "smith")))
+    rows = [row._replace(repo=f"acme/{'ab'[row.ordinal % 2]}") for row in rows]
+    kept = drawn(rows, repos={"acme/a": 3, "*": 1}, positives_per_negative=1, total=16)
+    assert Counter(row.repo for row in kept) == {"acme/a": 12, "acme/b": 4}
+    assert outcomes(kept) == (8, 8)
+    only = drawn(rows, repos={"acme/a": 0, "*": 1}, total=8)
+    assert {row.repo for row in only} == {"acme/b"}
+    kept = drawn(rows, repos={"acme/a": 1, "acme/b": 1}, sources={"gym": 1, "smith": 3}, total=16)
+    assert Counter((row.source, row.repo) for row in kept) == {
+        ("gym", "acme/a"): 2, ("gym", "acme/b"): 2, ("smith", "acme/a"): 6, ("smith", "acme/b"): 6
+    }  # fmt: skip
+    with pytest.raises(SweRmError, match="acme/c: matches none of the repos there are"):
+        check_patterns(Sample(repos={"acme/c": 1}, total=1), rows)

@@ -144,7 +144,9 @@ class Sample(Noun):
 
     sources: Weights = Field(default_factory=dict)
     policies: Weights = Field(default_factory=dict)
-    """A pattern of each makes a cell, whose weight is their product; `total` is shared out among the cells."""
+    repos: Weights = Field(default_factory=dict)
+    """A pattern of each makes a cell, whose weight is their product; `total` is shared out among the cells. A
+    repository is its `owner/name` in lower case."""
     fill_up: bool = False
     """What a cell has not, the others give; else such weights cannot be met."""
     positives_per_negative: float | None = Field(default=None, ge=_LEAST, le=_MOST)
@@ -160,7 +162,7 @@ class Sample(Noun):
 
     @model_validator(mode="after")
     def _needs_are_met(self) -> "Sample":
-        if (self.sources or self.policies) and self.total is None:
+        if (self.sources or self.policies or self.repos) and self.total is None:
             raise ValueError("weights share out a total: give one")
         if self.balance_policies and self.positives_per_negative is None:
             raise ValueError("balance_policies needs positives_per_negative")

@@ -73,7 +73,7 @@ def _weighed(table: Sequence[Facts], sample: Sample, dropped: dict[int, Dropped]
         if cell is None:
             dropped[row.ordinal] = Dropped("sample", "no weight", f"no pattern matches {row.source} / {row.policy}")
         elif not weight_of(sample, cell):
-            dropped[row.ordinal] = Dropped("sample", "weight 0", f"{cell[0] or '*'} / {cell[1] or '*'}")
+            dropped[row.ordinal] = Dropped("sample", "weight 0", str(cell))
         else:
             left.append(row)
     return left

@@ -8,7 +8,7 @@ from swe_rm.mix import ratios
 from swe_rm.mix.config import Sample
 from swe_rm.mix.facts import Facts
 from swe_rm.mix.filling import Group, Kind, Places, fill, group_of, places
-from swe_rm.mix.weights import CellName, cell_name, cell_of, shares, weight_of
+from swe_rm.mix.weights import CellName, cell_of, shares, weight_of
 from swe_rm.trajectory import Noun, Outcome
 
 _UNLIMITED = 1 << 62
@@ -26,6 +26,7 @@ class Cell(Noun):
 
     sources: str
     policies: str
+    repos: str = "*"
     weight: float
     there: int
     taken: int
@@ -80,7 +81,7 @@ def _quotas(
         for cell, n in given.items():
             if n > there[cell]:
                 raise Unmet(
-                    f"{cell_name(cell)} has {_many(there[cell] * step, kind)}, its weight asks for {n * step:,} "
+                    f"{cell} has {_many(there[cell] * step, kind)}, its weight asks for {n * step:,} "
                     "(fill_up takes the rest from the others)"
                 )
         quotas[kind] = {cell: n * step for cell, n in given.items()}
@@ -149,7 +150,7 @@ def _by_cell(table: Sequence[Facts], sample: Sample) -> dict[CellName, list[Fact
     homes: dict[Group, CellName] = {}
     found: dict[CellName, list[Facts]] = {}
     for row in table:
-        own = cell_of(sample, row) or ("", "")
+        own = cell_of(sample, row) or CellName()
         home = homes.setdefault(group_of(row), own) if sample.keep_pairs else own
         found.setdefault(home, []).append(row)
     return dict(sorted(found.items()))
@@ -165,12 +166,13 @@ def _by_policy(rows: Sequence[Facts], sample: Sample) -> dict[str, list[Facts]]:
 
 def cells(table: Sequence[Facts], kept: set[int], sample: Sample) -> tuple[Cell, ...]:
     """What each cell had and gave; none without weights."""
-    if not (sample.sources or sample.policies):
+    if not (sample.sources or sample.policies or sample.repos):
         return ()
     return tuple(
         Cell(
-            sources=cell[0] or "*",
-            policies=cell[1] or "*",
+            sources=cell.source or "*",
+            policies=cell.policy or "*",
+            repos=cell.repo or "*",
             weight=weight_of(sample, cell),
             there=len(rows),
             taken=sum(row.ordinal in kept for row in rows),

@@ -1,18 +1,29 @@
-"""Weights by glob pattern: to which cell of sources and policies an attempt belongs, and how a number is shared out."""
+"""Weights by glob pattern: to which cell of sources, policies and repos an attempt belongs, and shares of a number."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from math import floor
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from swe_rm.errors import SweRmError
 from swe_rm.mix.config import Sample
 from swe_rm.mix.facts import Facts
 
-CellName = tuple[str, str]
-"""(source pattern, policy pattern); empty where there are no weights."""
+
+class CellName(NamedTuple):
+    """The patterns of a cell; empty where there are no weights."""
+
+    source: str = ""
+    policy: str = ""
+    repo: str = ""
+
+    def __str__(self) -> str:
+        told = (self.source, self.policy, self.repo) if self.repo else (self.source, self.policy)
+        return " / ".join(pattern or "*" for pattern in told)
+
+
 K = TypeVar("K", str, CellName)
 
 _NAMES = 8
@@ -22,7 +33,8 @@ _NAMES = 8
 def cell_of(sample: Sample, row: Facts) -> CellName | None:
     """The first patterns that match; None where none does."""
     source, policy = _pattern(sample.sources, row.source), _pattern(sample.policies, row.policy)
-    return None if source is None or policy is None else (source, policy)
+    repo = _pattern(sample.repos, row.repo)
+    return None if source is None or policy is None or repo is None else CellName(source, policy, repo)
 
 
 def _pattern(weights: Mapping[str, float], name: str) -> str | None:
@@ -30,13 +42,9 @@ def _pattern(weights: Mapping[str, float], name: str) -> str | None:
 
 
 def weight_of(sample: Sample, cell: CellName) -> float:
-    """The product of a cell's two weights."""
-    return sample.sources.get(cell[0], 1.0) * sample.policies.get(cell[1], 1.0)
-
-
-def cell_name(cell: CellName) -> str:
-    """A cell in words."""
-    return " / ".join(pattern or "*" for pattern in cell)
+    """The product of a cell's weights."""
+    source, policy = sample.sources.get(cell.source, 1.0), sample.policies.get(cell.policy, 1.0)
+    return source * policy * sample.repos.get(cell.repo, 1.0)
 
 
 def check_patterns(sample: Sample, read: Sequence[Facts]) -> None:
@@ -61,9 +69,11 @@ def check_left(sample: Sample, table: Sequence[Facts], left: Sequence[Facts]) ->
 
 
 def _named(sample: Sample, table: Sequence[Facts]) -> list[tuple[str, Mapping[str, float], Counter[str]]]:
-    """(key of the config, its weights, names in the table), for both keys."""
+    """(key of the config, its weights, names in the table), for each key."""
     sources, policies = Counter(row.source for row in table), Counter(row.policy for row in table)
-    return [("sources", sample.sources, sources), ("policies", sample.policies, policies)]
+    repos = Counter(row.repo for row in table)
+    named = [("sources", sample.sources, sources), ("policies", sample.policies, policies)]
+    return [*named, ("repos", sample.repos, repos)]
 
 
 def shares(total: int, weights: Mapping[K, Fraction], there: Mapping[K, int]) -> dict[K, int]:
