@@ -17,6 +17,7 @@ from swe_rm.verbs.collect import collect
 from swe_rm.verbs.compare import compare
 from swe_rm.verbs.doctor import doctor
 from swe_rm.verbs.evaluate import evaluate
+from swe_rm.verbs.experiment import experiment
 from swe_rm.verbs.export import export
 from swe_rm.verbs.ingest import ingest
 from swe_rm.verbs.inspect_pile import inspect
@@ -52,6 +53,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(playground, name="playground")
 app.add_typer(rl, name="rl")
+app.add_typer(experiment, name="experiment")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,20 +17,47 @@ def load(kind: type[C], path: Path, overrides: Sequence[str], what: str) -> C:
 
     Raises SweRmError naming the file and key when something is unknown, missing or out of range.
     """
-    try:
-        content = _read(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise SweRmError(f"{path}: {what} is a mapping of keys")
+    values = content(path, what)
     for override in overrides:
-        _override(content, override)
+        _override(values, override)
     try:
-        return kind.model_validate(content)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise SweRmError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from None
+
+
+def content(path: Path, what: str) -> dict[str, Any]:
+    """The keys of a YAML file and their values. Raises SweRmError naming the file where it is no mapping."""
+    try:
+        found = _read(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise SweRmError(f"{path}: {what} is a mapping of keys")
+    return found
+
+
+def parsed(override: str) -> tuple[str, Any]:
+    """`key=value` as a dotted key and its value in YAML. Raises SweRmError."""
+    key, equals, value = override.partition("=")
+    if not equals:
+        raise SweRmError(f"--set {override}: expected key=value")
+    try:
+        return key, _read(value)
+    except yaml.YAMLError as error:
+        raise SweRmError(f"--set {override}: {' '.join(str(error).split())}") from None
+
+
+def put(values: dict[str, Any], key: str, value: Any) -> None:
+    """Set a dotted key in nested groups of keys. Raises SweRmError where one of them is no group."""
+    *parents, last = key.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise SweRmError(f"{key}: {parent} is not a group of keys")
+    values[last] = value
 
 
 def _read(text: str) -> Any:
@@ -61,16 +88,9 @@ def _refuse_repeated(node: yaml.Node) -> None:
             _refuse_repeated(item)
 
 
-def _override(content: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise SweRmError(f"--set {override}: expected key=value")
-    *parents, last = key.split(".")
-    for parent in parents:
-        content = content.setdefault(parent, {})
-        if not isinstance(content, dict):
-            raise SweRmError(f"--set {override}: {parent} is not a group of keys")
+def _override(values: dict[str, Any], override: str) -> None:
+    key, value = parsed(override)
     try:
-        content[last] = _read(value)
-    except yaml.YAMLError as error:
-        raise SweRmError(f"--set {override}: {' '.join(str(error).split())}") from None
+        put(values, key, value)
+    except SweRmError as error:
+        raise SweRmError(f"--set {override}: {str(error).partition(': ')[2]}") from None

@@ -249,6 +249,25 @@ def _agent(message: Message) -> Turn:
     return Turn(kind="agent", text=said, actions=tuple(action(call) for call in calls))
 
 
+def wordless(message: Message) -> Message:
+    """An agent's message with what it does and nothing of what it says beside that; other messages as they are."""
+    if message.role != "assistant":
+        return message
+    calls = list(message.tool_calls) or written_calls(message.content)[1]
+    return message.model_copy(
+        update={"content": "", "reasoning": "", "tool_calls": tuple(_without_thoughts(call) for call in calls)}
+    )
+
+
+def _without_thoughts(call: ToolCall) -> ToolCall:
+    arguments = _arguments(call.arguments)
+    if isinstance(arguments, str):
+        return call
+    return call.model_copy(
+        update={"arguments": json.dumps({k: v for k, v in arguments.items() if k not in _THOUGHT_KEYS})}
+    )
+
+
 # --- the log ---------------------------------------------------------------------------------------------------------
 
 SAME_AS_PATCH = "[the patch]"

@@ -101,7 +101,7 @@ class Words:
     ) -> "Words":
         """Fit on the section's text of each attempt.
 
-        Raises MissingExtraError without scikit-learn, VerifierError where only one outcome is there.
+        Raises MissingExtraError without scikit-learn, VerifierError where only one outcome is there, or no word.
         """
         try:
             from sklearn.feature_extraction.text import TfidfVectorizer
@@ -113,7 +113,10 @@ class Words:
         vectorizer = TfidfVectorizer(
             analyzer=terms, min_df=FEWEST_ATTEMPTS, max_features=MOST_TERMS, sublinear_tf=True, dtype=np.float32
         )
-        matrix = vectorizer.fit_transform(texts)
+        try:
+            matrix = vectorizer.fit_transform(texts)
+        except ValueError as error:  # no words, or none that so many attempts share
+            raise VerifierError(f"the words verifier cannot be fitted on the {section}: {error}") from None
         model = LogisticRegression(max_iter=1_000).fit(matrix, resolved, sample_weight=np.asarray(weights))
         card = WordsCard(
             name=f"words-{section}",

@@ -1,0 +1,299 @@
+"""What an experiment found: every arm's figures over seeds and tasks, their differences from the control's, claims."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from swe_rm.errors import SweRmError
+from swe_rm.experiment.cell import RESULT_FILE, Result, read_result
+from swe_rm.experiment.definition import Claim, Definition, Published
+from swe_rm.experiment.running import CELLS_FOLDER, Planned, read_planned
+from swe_rm.figures import BIASED, Figures, Measured, pool_from
+from swe_rm.metrics import Flags, Floats
+from swe_rm.resampling import resample_weights
+from swe_rm.spread import RESAMPLES, Draws, Figure
+from swe_rm.trajectory import Noun
+
+FIGURES = {
+    "auc": "AUC",
+    "auc_within_policy": "AUC within policy",
+    "auc_same_policy_task": "same policy and task",
+    "auc_within_task": "pairs of a task",
+    "auc_upset": "upsets",
+    "ece": "ECE",
+    "brier": "Brier",
+    "rm_at_k.widest": "RM@K",
+    "gain_at_k": "RM@K - random",
+    "rise_with_k": "RM@K - RM@2",
+}
+"""Figures of a report, and what each is called; K is the widest that half of the tasks have."""
+LOWER_IS_BETTER = frozenset({"ece", "brier"})
+Standing = Literal["agrees", "disagrees", "not told apart", "not measured"]
+
+
+class ArmFound(Noun):
+    """What one arm came to."""
+
+    name: str
+    seeds: tuple[int, ...]
+    drawn: int
+    """Attempts trained on, mean over seeds."""
+    resolved_share: float
+    """Of those."""
+    minutes: float
+    """Of training and judging, mean over seeds."""
+    prompt_tokens: float | None
+    metrics: dict[str, float | None]
+    intervals: dict[str, tuple[float, float] | None]
+    """95%, over seeds and tasks."""
+    per_seed: dict[str, tuple[float | None, ...]]
+    differences: dict[str, Figure]
+    """From the control, seed by seed; empty for the control."""
+    rm_at_k: dict[int, Figure]
+    """K -> RM@K over the tasks with the widest K, so that every K is over the same tasks."""
+
+
+class ClaimFound(Noun):
+    """A claim beside what was found."""
+
+    claim: Claim
+    difference: Figure | None
+    """better - than, in the figure."""
+    standing: Standing
+
+
+class Findings(Noun):
+    """The report of one experiment."""
+
+    name: str
+    title: str
+    question: str
+    profile: str
+    control: str
+    varies: tuple[str, ...]
+    digest: str
+    arms: tuple[ArmFound, ...]
+    k: int
+    """The widest K that half of the tasks have."""
+    n_tasks: int
+    n_tasks_at_k: int
+    n_attempts: int
+    base_rate: float
+    random_at_k: float | None
+    pass_at_k: float | None
+    claims: tuple[ClaimFound, ...]
+    published: tuple[Published, ...]
+    read: int
+    dropped: dict[str, int]
+    inputs: dict[str, str]
+    settings: dict[str, dict[str, Any]]
+    """Arm -> declared keys in which it differs from the control."""
+    missing: tuple[str, ...]
+    """Cells that are not finished."""
+
+
+def findings(out: Path, name: str) -> Findings:
+    """What the finished cells of an experiment tell. Raises SweRmError where an arm or the control has none, or arms
+    were measured on other attempts."""
+    planned = read_planned(out / name)
+    results, missing = _results(out, planned)
+    definition = planned.experiment.definition
+    if definition.control not in results:
+        raise SweRmError(f"{name}: no cell of the control, {definition.control}, is finished")
+    measured = _common(name, results)
+    k, keep = _widest(measured)
+    draws = {arm: _draws([one.measured for one in found.values()], k, keep) for arm, found in results.items()}
+    control = draws[definition.control]
+    seeds = {arm: tuple(found) for arm, found in results.items()}
+    arms = tuple(
+        _arm(arm, list(found.values()), seeds[arm], draws[arm], _difference(definition, arm, draws, control, seeds))
+        for arm, found in results.items()
+    )
+    plain = Figures(_pool(measured), np.asarray(measured.scores), None).metrics(None)
+    return Findings(
+        name=name,
+        title=definition.title,
+        question=definition.question,
+        profile=planned.experiment.profile,
+        control=definition.control,
+        varies=definition.varies,
+        digest=planned.digest,
+        arms=arms,
+        k=k,
+        n_tasks=plain.n_tasks,
+        n_tasks_at_k=int(keep.sum()),
+        n_attempts=plain.n_attempts,
+        base_rate=float(np.mean(measured.resolved)),
+        random_at_k=plain.random_at_k.get(k),
+        pass_at_k=plain.pass_at_k.get(k),
+        claims=tuple(_claim(claim, draws, seeds) for claim in definition.claims),
+        published=definition.published,
+        read=planned.read,
+        dropped=planned.dropped,
+        inputs=planned.inputs,
+        settings=_settings(planned, results),
+        missing=tuple(missing),
+    )
+
+
+def _results(out: Path, planned: Planned) -> tuple[dict[str, dict[int, Result]], list[str]]:
+    """Arm -> seed -> what it left, in the plan's order; a line for each that is not finished."""
+    found: dict[str, dict[int, Result]] = {arm: {} for arm in planned.experiment.settings}
+    missing = []
+    for one in planned.cells:
+        file = out / CELLS_FOLDER / one.digest / RESULT_FILE
+        if file.is_file():
+            found[one.arm][one.seed] = read_result(file)
+        else:
+            missing.append(f"{one.arm}/seed-{one.seed}: is not finished")
+    return {arm: by_seed for arm, by_seed in found.items() if by_seed}, missing
+
+
+def _common(name: str, results: Mapping[str, Mapping[int, Result]]) -> Measured:
+    """What all were measured on."""
+    first: Measured | None = None
+    for arm, found in results.items():
+        for seed, one in found.items():
+            if first is None:
+                first = one.measured
+            elif (one.measured.attempt_ids, one.measured.resolved) != (first.attempt_ids, first.resolved):
+                raise SweRmError(f"{name}: {arm}/seed-{seed} was measured on other attempts than the rest")
+    assert first is not None
+    return first
+
+
+def _pool(measured: Measured) -> Any:
+    names = np.array(measured.task_names, dtype=np.object_)[list(measured.tasks)]
+    policies = np.array(measured.policy_names, dtype=np.object_)[list(measured.policies)]
+    return pool_from(names, policies, np.array(measured.resolved, dtype=np.bool_))
+
+
+def _widest(measured: Measured) -> tuple[int, Flags]:
+    """The widest K that half of the tasks have, and which tasks have it."""
+    sizes = np.bincount(measured.tasks, minlength=len(measured.task_names))
+    k = max((k for k in range(1, sizes.max() + 1) if 2 * (sizes >= k).sum() >= len(sizes)), default=1)
+    return k, sizes >= k
+
+
+def _draws(measured: Sequence[Measured], k: int, keep: Flags) -> dict[str, Draws]:
+    """Every figure of an arm, by seed and in draws of tasks that all arms share."""
+    found: dict[str, list[tuple[float, Floats]]] = {}
+    for one in measured:
+        for name, pair in _of_one(one, k, keep).items():
+            found.setdefault(name, []).append(pair)
+    n_tasks = len(measured[0].task_names)
+    return {
+        name: Draws(np.array([value for value, _ in pairs]), np.stack([drawn for _, drawn in pairs], axis=1), n_tasks)
+        for name, pairs in found.items()
+    }
+
+
+def _of_one(measured: Measured, k: int, keep: Flags) -> dict[str, tuple[float, Floats]]:
+    """Figure -> its value, and that in every draw of tasks."""
+    figures = Figures(_pool(measured), np.asarray(measured.scores, np.float64), None)
+    plain = figures.metrics(None)
+    weights = resample_weights(len(measured.task_names), RESAMPLES, seed=0)
+    drawn = figures.resampler()(weights)
+    found: dict[str, tuple[float, Floats]] = {}
+    for name in ("auc", "auc_within_policy", "auc_same_policy_task", "auc_within_task", "auc_upset", "ece", "brier"):
+        value = getattr(plain, name)
+        value = np.nan if value is None else value
+        found[name] = value, (2 * value - drawn[name] if name in BIASED else drawn[name])
+    rm, random = (_over(figures.curves[name], keep, weights) for name in ("rm_at_k", "random_at_k"))
+    for at in range(1, k + 1):
+        found[f"rm_at_k.{at}"] = rm[at - 1]
+    found["rm_at_k.widest"] = rm[k - 1]
+    found["gain_at_k"] = _minus(rm[k - 1], random[k - 1])
+    found["rise_with_k"] = _minus(rm[k - 1], rm[min(1, k - 1)])
+    return found
+
+
+def _over(sums: tuple[Floats, Floats], keep: Flags, weights: Floats) -> list[tuple[float, Floats]]:
+    """A curve over some tasks alone: each K's value and that in every draw."""
+    over, under = (np.where(keep[:, None], part, 0) for part in sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values, drawn = over.sum(axis=0) / under.sum(axis=0), (weights @ over) / (weights @ under)
+    return [(float(values[place]), drawn[:, place]) for place in range(over.shape[1])]
+
+
+def _minus(one: tuple[float, Floats], other: tuple[float, Floats]) -> tuple[float, Floats]:
+    return one[0] - other[0], one[1] - other[1]
+
+
+def _arm(
+    name: str, found: Sequence[Result], seeds: tuple[int, ...], draws: Mapping[str, Draws], apart: dict[str, Figure]
+) -> ArmFound:
+    figures = {one: draws[one].figure() for one in FIGURES}
+    tokens = [one.tokens.get("prompt_tokens") for one in found]
+    known = [value for value in tokens if value is not None]
+    return ArmFound(
+        name=name,
+        seeds=seeds,
+        drawn=round(sum(one.n_trained_on for one in found) / len(found)),
+        resolved_share=sum(one.resolved_share for one in found) / len(found),
+        minutes=sum(sum(one.seconds.values()) for one in found) / len(found) / 60,
+        prompt_tokens=sum(known) / len(known) if known else None,
+        metrics={one: figure.value for one, figure in figures.items()},
+        intervals={one: figure.interval for one, figure in figures.items()},
+        per_seed={one: figure.per_seed for one, figure in figures.items()},
+        differences=apart,
+        rm_at_k={
+            int(one.rpartition(".")[2]): draw.figure()
+            for one, draw in draws.items()
+            if one.startswith("rm_at_k.") and one != "rm_at_k.widest"
+        },
+    )
+
+
+def _difference(
+    definition: Definition,
+    arm: str,
+    draws: Mapping[str, Mapping[str, Draws]],
+    control: Mapping[str, Draws],
+    seeds: Mapping[str, tuple[int, ...]],
+) -> dict[str, Figure]:
+    if arm == definition.control:
+        return {}
+    found = {}
+    for name in FIGURES:
+        apart = _apart(draws[arm][name], control[name], seeds[arm], seeds[definition.control])
+        if apart is not None:
+            found[name] = apart
+    return found
+
+
+def _apart(one: Draws, other: Draws, mine: Sequence[int], theirs: Sequence[int]) -> Figure | None:
+    """The difference over the seeds that both have."""
+    both = [seed for seed in mine if seed in theirs]
+    if not both:
+        return None
+    return one.of([mine.index(s) for s in both]).minus(other.of([theirs.index(s) for s in both])).figure()
+
+
+def _claim(claim: Claim, draws: Mapping[str, Mapping[str, Draws]], seeds: Mapping[str, tuple[int, ...]]) -> ClaimFound:
+    if claim.better not in draws or claim.than not in draws:
+        return ClaimFound(claim=claim, difference=None, standing="not measured")
+    one, other = draws[claim.better][claim.figure], draws[claim.than][claim.figure]
+    apart = _apart(one, other, seeds[claim.better], seeds[claim.than])
+    return ClaimFound(claim=claim, difference=apart, standing=_standing(claim.figure, apart))
+
+
+def _standing(figure: str, apart: Figure | None) -> Standing:
+    if apart is None or apart.value is None:
+        return "not measured"
+    low, high = apart.interval or (0.0, 0.0)
+    if low <= 0 <= high:
+        return "not told apart"
+    return "agrees" if (high < 0) == (figure in LOWER_IS_BETTER) else "disagrees"
+
+
+def _settings(planned: Planned, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """What each arm changes, in declared keys."""
+    flat = {arm: setting.flat() for arm, setting in planned.experiment.settings.items() if arm in results}
+    control = flat[planned.experiment.definition.control]
+    return {
+        arm: {key: mine.get(key) for key in sorted(mine.keys() | control.keys()) if mine.get(key) != control.get(key)}
+        for arm, mine in flat.items()
+    }

@@ -1,0 +1,202 @@
+"""The report of an experiment as Markdown, and its figures as a picture."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swe_rm.errors import MissingExtraError
+from swe_rm.experiment.definition import Axis, Definition
+from swe_rm.experiment.findings import FIGURES, LOWER_IS_BETTER, ArmFound, Findings
+from swe_rm.spread import Figure
+
+_DRAWN = ("auc", "auc_same_policy_task", "ece", "gain_at_k")
+"""Figures with a panel of their own; the last panel is RM@K over K."""
+_FEW = 7
+"""Arms whose curves over K can be told apart."""
+
+
+def markdown(found: Findings) -> str:
+    """The whole report."""
+    sections = [
+        f"# {found.title}\n\n{found.question}",
+        _setup(found),
+        _figures(found),
+        _differences(found),
+        _curves(found),
+        _claims(found),
+        _published(found),
+        _settings(found),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _setup(found: Findings) -> str:
+    n_seeds = {len(arm.seeds) for arm in found.arms}
+    seeds = "/".join(map(str, sorted(n_seeds)))
+    dropped = ", ".join(f"{n:,} {step}" for step, n in found.dropped.items()) or "none"
+    random, oracle = _plain(found.random_at_k), _plain(found.pass_at_k)
+    lines = [
+        f"Profile {found.profile}, {len(found.arms)} arms, {seeds} seeds each, digest `{found.digest}`. "
+        f"Arms differ from `{found.control}` in {', '.join(f'`{key}`' for key in found.varies)} alone.",
+        f"Read {found.read:,} attempts; left out by the control's mix: {dropped}. "
+        f"Measured on {found.n_attempts:,} attempts at {found.n_tasks:,} tasks that no arm trained on, "
+        f"{found.base_rate:.1%} resolved.",
+        f"K is {found.k}, the widest that half of these tasks have: "
+        f"RM@K is over the {found.n_tasks_at_k:,} tasks with that many (random pick {random}, oracle {oracle}). "
+        "In brackets 95% over seeds and tasks.",
+        *(f"Left out: {line}." for line in found.missing),
+    ]
+    return "\n\n".join(lines)
+
+
+def _figures(found: Findings) -> str:
+    head = ["arm", "attempts", "resolved", "minutes", *FIGURES.values()]
+    rows = [
+        [
+            f"**{arm.name}**" if arm.name == found.control else arm.name,
+            f"{arm.drawn:,}",
+            f"{arm.resolved_share:.0%}",
+            f"{arm.minutes:.1f}",
+            *(_cell(arm.metrics[name], arm.intervals[name]) for name in FIGURES),
+        ]
+        for arm in found.arms
+    ]
+    return f"## Figures\n\n{_table(head, rows)}"
+
+
+def _differences(found: Findings) -> str:
+    arms = [arm for arm in found.arms if arm.differences]
+    if not arms:
+        return ""
+    rows = [[arm.name, *(_difference(arm.differences.get(name), name) for name in FIGURES)] for arm in arms]
+    n = len(rows) * len(FIGURES)
+    said = f"Seed by seed. **Bold**: the interval leaves 0 out, as one in 20 of these {n} would by chance alone."
+    return f"## Differences from {found.control}\n\n{_table(['arm', *FIGURES.values()], rows)}\n\n{said}"
+
+
+def _curves(found: Findings) -> str:
+    shown = [k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if k <= found.k]
+    rows = [[arm.name, *(_plain(arm.rm_at_k[k].value) for k in shown)] for arm in found.arms]
+    return f"## RM@K, every K over the same {found.n_tasks_at_k:,} tasks\n\n{_table(['arm', *map(str, shown)], rows)}"
+
+
+def _claims(found: Findings) -> str:
+    rows = [
+        [
+            one.claim.text,
+            one.claim.source,
+            f"{FIGURES.get(one.claim.figure, one.claim.figure)}: {one.claim.better} - {one.claim.than}",
+            "-" if one.difference is None else _cell(one.difference.value, one.difference.interval, "+"),
+            f"**{one.standing}**",
+        ]
+        for one in found.claims
+    ]
+    return f"## What was expected\n\n{_table(['expected', 'by', 'figure', 'found', ''], rows)}" if rows else ""
+
+
+def _published(found: Findings) -> str:
+    mine = {arm.name: arm for arm in found.arms}
+    rows = [
+        [
+            one.arm,
+            FIGURES.get(one.figure, one.figure),
+            f"{one.value:g}",
+            _cell(mine[one.arm].metrics.get(one.figure), mine[one.arm].intervals.get(one.figure))
+            if one.arm in mine
+            else "-",
+            one.source,
+        ]
+        for one in found.published
+    ]
+    return (
+        f"## The paper's figures beside ours\n\n{_table(['arm', 'figure', 'paper', 'here', 'source'], rows)}"
+        if rows
+        else ""
+    )
+
+
+def _settings(found: Findings) -> str:
+    rows = [
+        [name, *("; ".join(f"`{key}`: {value}" for key, value in keys.items()),)]
+        for name, keys in found.settings.items()
+        if keys
+    ]
+    inputs = "\n".join(f"- `{name}` sha256 {digest[:16]}" for name, digest in found.inputs.items())
+    return f"## What arms change\n\n{_table(['arm', 'changes'], rows)}\n\n## Inputs\n\n{inputs}".rstrip()
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)
+
+
+def _plain(value: float | None, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.3f}"
+
+
+def _cell(value: float | None, bounds: tuple[float, float] | None, sign: str = "") -> str:
+    told = "" if bounds is None else f" [{bounds[0]:{sign}.3f}, {bounds[1]:{sign}.3f}]"
+    return f"{_plain(value, sign)}{told}"
+
+
+def _difference(figure: Figure | None, name: str) -> str:
+    if figure is None:
+        return "-"
+    told = _cell(figure.value, figure.interval, "+")
+    shown = figure.interval is not None and not figure.interval[0] <= 0 <= figure.interval[1]
+    return f"**{told}**" if shown else told
+
+
+def draw(found: Findings, definition: Definition, file: Path) -> None:
+    """The figures of every arm with their intervals, and RM@K over K. Raises MissingExtraError without matplotlib."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise MissingExtraError("matplotlib", "eval") from None
+    matplotlib.use("svg")
+    matplotlib.rcParams |= {"svg.hashsalt": "swe-rm", "svg.fonttype": "none", "font.size": 9}
+    from matplotlib import pyplot
+
+    figure, panels = pyplot.subplots(1, len(_DRAWN) + 1, figsize=(3.4 * (len(_DRAWN) + 1), 3.6), layout="constrained")
+    for panel, name in zip(panels, _DRAWN, strict=False):
+        _draw_figure(panel, found, name, definition.axis)
+    _draw_curves(panels[-1], found)
+    figure.suptitle(found.title)
+    figure.savefig(file, metadata={"Date": None})
+    pyplot.close(figure)
+
+
+def _draw_figure(panel: Any, found: Findings, name: str, axis: Axis | None) -> None:
+    at = axis.at if axis else {}
+    arms = [arm for arm in found.arms if arm.metrics[name] is not None and (not at or arm.name in at)]
+    arms.sort(key=lambda arm: at.get(arm.name, 0))
+    xs = [at[arm.name] for arm in arms] if at else list(range(len(arms)))
+    ys = [arm.metrics[name] for arm in arms]
+    errors = [[_reach(arm, name, side) for arm in arms] for side in (0, 1)]
+    panel.errorbar(xs, ys, yerr=errors, fmt="o-" if at else "o", capsize=2)
+    if name in ("auc", "auc_same_policy_task"):
+        panel.axhline(0.5, color="grey", linestyle=":", linewidth=1)
+    if axis and axis.logarithmic:
+        panel.set_xscale("log", base=2)
+    panel.set_xticks(
+        xs, [f"{x:g}" if at else arm.name for x, arm in zip(xs, arms, strict=True)], rotation=0 if at else 60
+    )
+    if axis:
+        panel.minorticks_off()
+    less = " (less is better)" if name in LOWER_IS_BETTER else ""
+    panel.set(title=f"{FIGURES[name]}{less}", xlabel=axis.title if axis else "")
+    panel.grid(alpha=0.3)
+
+
+def _reach(arm: ArmFound, name: str, side: int) -> float:
+    value, bounds = arm.metrics[name], arm.intervals[name]
+    return 0.0 if bounds is None or value is None else abs(bounds[side] - value)
+
+
+def _draw_curves(panel: Any, found: Findings) -> None:
+    for arm in found.arms[:_FEW]:
+        ks = sorted(arm.rm_at_k)
+        panel.plot(ks, [arm.rm_at_k[k].value for k in ks], label=arm.name)
+    panel.set(title="RM@K", xlabel="K")
+    panel.grid(alpha=0.3)
+    panel.legend(fontsize=7, frameon=False)

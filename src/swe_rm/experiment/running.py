@@ -1,0 +1,230 @@
+"""An experiment run: the attempts are read once and drawn for every arm and seed, and each cell is a process."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from swe_rm import jobs, output
+from swe_rm.errors import RecordError, SweRmError
+from swe_rm.experiment import cell as cells
+from swe_rm.experiment.cell import Cell
+from swe_rm.experiment.definition import Changes, Definition, Experiment, Profile, arms_per_value, experiment
+from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting, parts
+from swe_rm.jobs import Done
+from swe_rm.mix import Gathered, MixConfig, Plan, decide, gather
+from swe_rm.mix.config import Sample
+from swe_rm.mix.engines import engine
+from swe_rm.render import template_hash
+from swe_rm.trajectory import Noun
+
+PLAN_FILE = "experiment.json"
+CELLS_FOLDER = "cells"
+
+
+class PlannedCell(Noun):
+    """Where the result of an arm and a seed lies."""
+
+    arm: str
+    seed: int
+    digest: str
+    drawn: dict[str, int]
+    """Part -> attempts."""
+
+
+class Planned(Noun):
+    """What a run is, as its folder keeps it for the report."""
+
+    experiment: Experiment
+    inputs: dict[str, str]
+    """File -> SHA-256."""
+    read: int
+    dropped: dict[str, int]
+    """Step of cleaning -> attempts that it left out, of the control's first seed."""
+    digest: str
+    cells: tuple[PlannedCell, ...]
+
+
+class Training(NamedTuple):
+    """A cell as a job."""
+
+    cell: Cell
+
+    @property
+    def name(self) -> str:
+        """What lines about it begin with."""
+        return self.cell.name
+
+    @property
+    def out(self) -> Path:
+        """Of the cell."""
+        return self.cell.out
+
+    @property
+    def begins_with(self) -> Path:
+        """The warmed-up model, or what no other cell waits for."""
+        return self.cell.warm or self.cell.out
+
+    def prepare(self) -> Sequence[str]:
+        """Write what the process is told."""
+        file = self.out.with_name(f"{self.out.name}.json")
+        file.write_text(self.cell.model_dump_json() + "\n", encoding="utf-8")
+        return [sys.executable, "-m", "swe_rm.experiment.cell", str(file)]
+
+    def result(self) -> Mapping[str, Any] | None:
+        """What it left."""
+        found = cells.result(self.cell)
+        return None if found is None else {"verifier": found.verifier, "seconds": found.seconds}
+
+    def told(self, result: Mapping[str, Any]) -> str:
+        """Its verifier and how long it took."""
+        return f"{result['verifier']}, {sum(result['seconds'].values()):.0f} s"
+
+
+def run(
+    definition: Definition,
+    profile: Profile,
+    files: Files,
+    out: Path,
+    *,
+    changes: Changes | None = None,
+    parallel: int = 1,
+    threads: int = 1,
+    say: Callable[[str], None] = print,
+    watch: Callable[[Any], Any] = iter,
+) -> list[Done[Training]]:
+    """Run what is not finished yet; what became of each cell. `out` gets a folder for the experiment, and one for the
+    cells of all experiments, by digest.
+
+    Raises SweRmError where the definition is wrong, the draw of an arm cannot be met, or the folder holds the same
+    experiment with other settings or files.
+    """
+    made = experiment(definition, profile, changes=changes)
+    pools = _Pools(files, watch)
+    if definition.per_value is not None:
+        values = pools.values(made.settings[definition.control], definition)
+        made = experiment(definition, profile, arms_per_value(definition.per_value, values), changes)
+    planned = [_cell(made, arm, seed, files, out, pools) for seed in definition.seeds for arm in made.settings]
+    _keep(out / made.name, made, planned, pools)
+    return jobs.run_all([Training(one) for one in planned], parallel, threads, say)
+
+
+class _Pools:
+    """What is read, once for all arms that clean and split alike."""
+
+    def __init__(self, files: Files, watch: Callable[[Any], Any]) -> None:
+        self.files = files
+        self.digest = files.digest()
+        self.first: Plan | None = None
+        self._watch = watch
+        self._gathered: dict[str, Gathered] = {}
+
+    def plan(self, config: MixConfig) -> Plan:
+        """What a mix holds of the files."""
+        reading = config.reading().model_dump_json()
+        if reading not in self._gathered:
+            self._gathered[reading] = gather(config, engine("local", 1), self._watch)
+        plan = decide(self._gathered[reading], config)
+        self.first = self.first or plan
+        return plan
+
+    def values(self, control: Setting, definition: Definition) -> list[str]:
+        """The values that arms are made of, in the part that is trained on."""
+        wanted = definition.per_value
+        assert wanted is not None
+        rows = self.plan(_unsampled(control.mix_of(self.files, 0))).parts[TRAIN]
+        counts = Counter(getattr(row, wanted.of) for row in rows)
+        found = sorted(value for value, n in counts.items() if n >= wanted.at_least)
+        if len(found) < 2:  # alone and without are then the same
+            raise SweRmError(f"{definition.name}: {len(found)} {wanted.of} has {wanted.at_least} attempts, not two")
+        return found
+
+
+def _unsampled(config: MixConfig) -> MixConfig:
+    return config.model_copy(update={"sample": Sample()})
+
+
+def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools: _Pools) -> Cell:
+    setting = made.settings[arm]
+    name = f"{made.name}/{arm}/seed-{seed}"
+    _check_parts(setting, name)
+    try:
+        plan = pools.plan(setting.mix_of(files, seed))
+    except SweRmError as error:
+        raise SweRmError(f"{name}: {error}") from None
+    attempts = {part: tuple(row.attempt_id for row in rows) for part, rows in plan.parts.items()}
+    warm = _warm(setting, files, out, pools) if setting.verifier == "model" else {}
+    decides = [setting.model_dump(mode="json"), seed, pools.digest, attempts, template_hash()]
+    digest = _digest([*decides, warm.get("warm") and warm["warm"].name])
+    cell = Cell(
+        name=name, arm=arm, digest=digest, seed=seed, setting=setting, files=files, attempts=attempts,
+        out=out / CELLS_FOLDER / digest, **warm,
+    )  # fmt: skip
+    cell.out.parent.mkdir(parents=True, exist_ok=True)
+    return cell
+
+
+def _check_parts(setting: Setting, name: str) -> None:
+    needed = {TRAIN, HELD} | ({CALIBRATE} if setting.calibrate else set())
+    if missing := sorted(needed - parts(setting.mix.splits)):
+        raise SweRmError(f"{name}: mix.splits has no part {', '.join(missing)}")
+
+
+def _warm(setting: Setting, files: Files, out: Path, pools: _Pools) -> dict[str, Any]:
+    """The warm-up of a setting: on all clean attempts to train on, whatever the arm draws of them."""
+    if setting.warmup is None:
+        return {}
+    rows = pools.plan(_unsampled(setting.mix_of(files, 0))).parts[TRAIN]
+    attempts = tuple(row.attempt_id for row in rows)
+    config = setting.warmup.model_copy(update={"tasks": files.tasks[0] if files.tasks else None})
+    digest = _digest([config.portable(), pools.digest, attempts, template_hash()])
+    return {"warm": out / f"warm-{digest}", "warmup": config, "warmup_attempts": attempts}
+
+
+def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools) -> None:
+    """Write what the run is. Raises SweRmError where the folder holds another run of the experiment."""
+    rows = tuple(
+        PlannedCell(
+            arm=one.arm, seed=one.seed, digest=one.digest,
+            drawn={part: len(ids) for part, ids in one.attempts.items()},
+        )
+        for one in planned
+    )  # fmt: skip
+    first = pools.first
+    assert first is not None
+    ledger = first.manifest.ledger
+    whole = Planned(
+        experiment=made,
+        inputs=_inputs(pools.files),
+        read=ledger.read,
+        dropped={step: n for step, n in ledger.steps.items() if n},
+        digest=_digest([row.digest for row in rows]),
+        cells=rows,
+    )
+    file = folder / PLAN_FILE
+    if file.is_file() and (there := read_planned(folder)).digest != whole.digest:
+        raise SweRmError(f"{folder}: holds {there.experiment.name} with other settings or files; give another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    with output.whole(file) as partial:
+        partial.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_planned(folder: Path) -> Planned:
+    """What a run's folder says it is. Raises RecordError."""
+    file = folder / PLAN_FILE
+    try:
+        return Planned.model_validate_json(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise RecordError(str(file), "", f"is no run of an experiment: {str(error).splitlines()[0]}") from None
+
+
+def _inputs(files: Files) -> dict[str, str]:
+    every = [*files.data, *files.labels, *files.tasks, *files.evaluation]
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in every if path.is_file()}
+
+
+def _digest(content: Any) -> str:
+    return sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""Setting: all that decides the verifier of one arm, complete but for the files, the seed and the folder."""
+
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from swe_rm.calibrate import Method
+from swe_rm.experiment.view import View
+from swe_rm.mix import MixConfig
+from swe_rm.mix.config import Decontaminate, Splits
+from swe_rm.recipe import TrainConfig
+from swe_rm.trajectory import Noun
+
+NOWHERE = Path("given-at-the-run")
+"""In place of files in a definition."""
+TRAIN, HELD, CALIBRATE = "train", "held", "calibrate"
+"""Parts of the pool: tasks to train on, to measure on, and to fit a calibrator on."""
+
+
+class Files(Noun):
+    """The labelled attempts of a run, and what else it reads."""
+
+    data: tuple[Path, ...] = Field(min_length=1)
+    labels: tuple[Path, ...] = ()
+    tasks: tuple[Path, ...] = ()
+    """Rows of the benchmark's tasks, for attempts whose source does not show the issue."""
+    evaluation: tuple[Path, ...] = ()
+    """What must not be trained on, by any rule of decontamination; nothing here is measured."""
+
+    def digest(self) -> str:
+        """Of what the files hold, in 16 hex characters; where they lie does not count."""
+        contents = {
+            name: sorted(_digest(path) for path in paths) for name, paths in self if name != "evaluation" or paths
+        }
+        return sha256(json.dumps(contents).encode()).hexdigest()[:16]
+
+
+class Setting(Noun):
+    """One arm: which attempts train, what of them is read, and how."""
+
+    mix: MixConfig
+    """Which attempts: its splits give the parts, its sample is drawn from the first."""
+    train: TrainConfig
+    warmup: TrainConfig | None = None
+    """What the language model starts from, trained on next tokens of the attempts to train on; random weights without
+    it."""
+    verifier: Literal["model", "features", "words"] = "model"
+    """What is trained: the language model, boosted trees on hand-made facts, or words of the log's end."""
+    view: View = "whole"
+    """What of an attempt is read, in training and when it is judged."""
+    label_noise: float = Field(default=0.0, ge=0, le=0.5)
+    """Share of the attempts to train on that get the other outcome."""
+    calibrate: Method | None = None
+    """Fitted on the part `calibrate`."""
+    judged: str = "*"
+    """Pattern of the policies whose attempts are measured on."""
+
+    def mix_of(self, files: Files, seed: int) -> MixConfig:
+        """The mix of a run."""
+        against = Decontaminate(against=files.evaluation) if files.evaluation else None
+        given = {"data": files.data, "labels": files.labels, "tasks": files.tasks, "decontaminate": against}
+        return self.mix.model_copy(update={**given, "seed": seed})
+
+    def train_of(self, files: Files, seed: int, out: Path, data: Path, base: Path | None) -> TrainConfig:
+        """The training of a run, from a warmed-up model where there is one (`base`)."""
+        tasks = files.tasks[0] if files.tasks else None
+        given = {"out": out, "data": (data,), "tasks": tasks, "base": base or self.train.base, "seed": seed}
+        return self.train.model_copy(update=given)
+
+    def flat(self) -> dict[str, Any]:
+        """Every field by its dotted key."""
+        return dict(_flat("", self.model_dump(mode="json")))
+
+
+def complete(content: Mapping[str, Any]) -> Setting:
+    """A setting from what a definition says of it. Raises ValidationError."""
+    mix = {"name": "experiment", "data": [NOWHERE], **content.get("mix", {})}
+    train = _training(content.get("train", {}))
+    warmup = None if content.get("warmup") is None else _training({"objective": "language", **content["warmup"]})
+    return Setting.model_validate({**content, "mix": mix, "train": train, "warmup": warmup})
+
+
+def _training(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": "experiment", "data": [NOWHERE], "out": NOWHERE, **content}
+
+
+def parts(splits: Splits | None) -> set[str]:
+    """The names of the parts that tasks are split into."""
+    return set(splits.parts) if splits else set()
+
+
+def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for name, inner in value.items():
+            yield from _flat(f"{key}.{name}" if key else name, inner)
+    else:
+        yield key, value
+
+
+def _digest(path: Path) -> str:
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found = sha256()
+    for file in files:
+        if file.is_file():
+            found.update(f"{file.relative_to(path) if path.is_dir() else ''}\n".encode())
+            found.update(sha256(file.read_bytes()).digest())
+    return found.hexdigest()

@@ -1,0 +1,449 @@
+"""Arms differ from the control where declared and nowhere else; cells are run once; a report says what was measured."""
+
+import json
+from collections import Counter
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from swe_rm import export
+from swe_rm.__main__ import main
+from swe_rm.errors import RecordError, SweRmError, VerifierError
+from swe_rm.evaluate import evaluate
+from swe_rm.experiment import cell as cells
+from swe_rm.experiment.cell import Cell, Result
+from swe_rm.experiment.definition import Definition, PerValue, arms_per_value, experiment, known, load
+from swe_rm.experiment.findings import FIGURES, Findings, findings
+from swe_rm.experiment.running import read_planned, run
+from swe_rm.experiment.setting import Files, complete
+from swe_rm.experiment.view import shown
+from swe_rm.render import rendered_text
+from swe_rm.sources import open_pile
+from swe_rm.trajectory import Labelled, Message, Outcome, ToolCall
+from swe_rm.verifiers.words import Words
+from tests.conftest import attempt
+
+pytest.importorskip("sklearn", reason="the extra eval is not installed")
+
+REQUIRED = {"data_scale", "positive_ratio", "policy_mixture", "source_composition", "context"}
+PROFILES = ("cpu", "gpu", "30b-a3b")
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "title": "Small",
+    "question": "Is it small?",
+    "varies": ["mix.sample.total"],
+    "control": "more",
+    "base": {"verifier": "words", "mix.sample.total": 40, "warmup": None},
+    "arms": {"more": {}, "less": {"mix.sample.total": 20}},
+    "axis": {"title": "attempts", "at": {"more": 40, "less": 20}},
+    "claims": [{"text": "more is better", "source": "sense", "figure": "auc", "better": "more", "than": "less"}],
+    "published": [{"arm": "more", "figure": "auc", "value": 0.7, "source": "nowhere"}],
+}
+
+
+def definition(**changes: Any) -> Definition:
+    return Definition.model_validate({**SMALL, **changes})
+
+
+@pytest.fixture(scope="module")
+def pile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Attempts at 40 tasks of 4 repositories by two policies, whose logs say how they went."""
+    file = tmp_path_factory.mktemp("pile") / "attempts.jsonl"
+
+    def made() -> Any:
+        for task in range(40):
+            for policy in ("careful", "hasty"):
+                for number in (1, 2, 3):
+                    resolved = (7 * task + 3 * number + (policy == "hasty")) % 5 < 2
+                    lies = (11 * task + number) % 4 == 0
+                    said = f"Works, {task} is verified." if resolved != lies else f"Error {number} is strange."
+                    patch = f"--- a/t.py\n+++ b/t.py\n@@ -1 +1 @@\n-x = 0\n+x = {task}{number}{policy}\n"
+                    one = attempt(f"acme__tool-{task}", policy, number, 1 + task % 3, patch, said)
+                    place = one.task.model_copy(update={"repo": f"acme/{'abcd'[task % 4]}", "statement": f"Bug {task}"})
+                    outcome = Outcome.RESOLVED if resolved else Outcome.UNRESOLVED
+                    one = one.model_copy(update={"task": place})
+                    yield Labelled(trajectory=one, outcome=outcome, provenance="test")
+
+    export.write(made(), file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(pile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the small experiment."""
+    out = tmp_path_factory.mktemp("runs")
+    done = run(definition(), "cpu", Files(data=(pile,)), out, parallel=2, say=lambda _: None)
+    assert [one.reason for one in done] == [""] * 6
+    return out
+
+
+# --- definitions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", known())
+def test_the_experiments_that_ship_are_whole_in_every_profile(name: str, profile: Any) -> None:
+    found = load(name)
+    more = {} if found.per_value is None else arms_per_value(found.per_value, ["a", "b"])
+    made = experiment(found, profile, more)
+    assert next(iter(made.settings)) == found.control
+    assert len(made.settings) >= 3
+    assert "small scale" in found.title
+    assert {claim.figure for claim in found.claims} <= FIGURES.keys()
+    assert {one.arm for one in found.published} <= found.arms.keys()
+    assert found.axis is None or found.axis.at.keys() == found.arms.keys()
+
+
+def test_the_required_experiments_are_there() -> None:
+    assert set(known()) >= REQUIRED
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"arms": {"more": {}, "less": {"mix.sample.total": 20, "label_noise": 0.1}}},
+         "arm less differs from more in label_noise, and only mix.sample.total may vary"),
+        ({"arms": {"more": {}, "same": {"mix.sample.total": 40}}}, "arms more and same are one"),
+        ({"varies": ["mix.sample.total", "view"]}, "view may vary and does not"),
+        ({"arms": {"more": {}, "less": {"mix.sample.totals": 20}}}, "arm less: mix.sample.totals: Extra inputs"),
+        ({"arms": {"more": {}, "less": {"mix.rows.log": 20}}}, "mix.rows.log: rows is not a group of keys"),
+        ({"base": {"light": 1}}, "arm more: light: Extra inputs"),
+    ],
+)  # fmt: skip
+def test_an_experiment_whose_arms_differ_elsewhere_does_not_exist(changes: dict[str, Any], reason: str) -> None:
+    experiment(definition(), "cpu")
+    with pytest.raises(SweRmError, match=reason) as raised:
+        experiment(definition(**changes), "cpu")
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"seeds": [0, 1]}, "3 different seeds"),
+        ({"seeds": [0, 1, 1]}, "3 different seeds"),
+        ({"control": "most"}, "no arm most"),
+        ({"name": "a b"}, "name"),
+    ],
+)
+def test_a_definition_that_is_wrong_is_one_line(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump({**SMALL, **changes}))
+    with pytest.raises(SweRmError, match=reason) as raised:
+        load(str(file))
+    assert str(raised.value).startswith(str(file))
+    assert "\n" not in str(raised.value)
+    with pytest.raises(SweRmError, match="nothing: no experiment; there are context, data_scale"):
+        load("nothing")
+
+
+def test_arms_may_be_made_of_what_a_pool_holds(pile: Path, tmp_path: Path) -> None:
+    made = definition(
+        varies=["mix.sample.repos"], control="all", arms={"all": {"mix.sample.repos": {"*": 1}}}, axis=None, claims=[],
+        published=[], per_value={"of": "repo", "key": "mix.sample.repos", "at_least": 5}, base={
+            "verifier": "words", "warmup": None, "mix.sample.total": 20},
+    )  # fmt: skip
+    done = run(made, "cpu", Files(data=(pile,)), tmp_path, parallel=2, say=lambda _: None)
+    assert {one.reason for one in done} == {""}
+    repos = {item.trajectory.attempt_id: item.trajectory.task.repo for item in open_pile([pile]).attempts()}
+    drawn = {one.job.cell.arm: Counter(repos[i] for i in one.job.cell.attempts["train"]) for one in done}
+    assert drawn["only-acme-a"].keys() == {"acme/a"}
+    assert drawn["without-acme-a"].keys() == {"acme/b", "acme/c", "acme/d"}
+    assert drawn["all"].keys() == {"acme/a", "acme/b", "acme/c", "acme/d"}
+    assert {sum(counts.values()) for counts in drawn.values()} == {20}
+
+
+def test_values_with_marks_of_patterns_are_taken_as_they_are() -> None:
+    wanted = PerValue(of="policy", key="mix.sample.policies")
+    found = arms_per_value(wanted, ["careful [a*]", "hasty"])
+    assert found["only-careful-a"] == {"mix.sample.policies": {"careful [[]a[*]]": 1}}
+    assert fnmatchcase("careful [a*]", "careful [[]a[*]]")
+    assert found["without-hasty"] == {"mix.sample.policies": {"hasty": 0, "*": 1}}
+    with pytest.raises(SweRmError, match="make arms of one name"):
+        arms_per_value(wanted, ["a/b", "a b"])
+
+
+# --- what a cell trains on and is measured on -------------------------------------------------------------------------
+
+
+def test_no_task_is_trained_and_measured_on_and_arms_are_measured_alike(pile: Path, finished: Path) -> None:
+    tasks = {i.trajectory.attempt_id: i.trajectory.task.instance_id for i in open_pile([pile]).attempts()}
+    told = [Cell.model_validate_json(file.read_bytes()) for file in (finished / "cells").glob("*.json")]
+    assert len(told) == 6
+    for one in told:
+        train, held = ({tasks[name] for name in one.attempts[part]} for part in ("train", "held"))
+        assert min(len(train), len(held)) > 5
+        assert not train & held
+    assert len({frozenset(one.attempts["held"]) for one in told}) == 1
+    assert {len(one.attempts["train"]) for one in told} == {20, 40}
+    by_seed = {(one.arm, one.seed): set(one.attempts["train"]) for one in told}
+    assert by_seed["more", 0] != by_seed["more", 1]
+    assert all(by_seed["less", seed] < by_seed["more", seed] for seed in range(3))  # a draw lies within a larger one
+
+
+def cell_of(pile: Path, out: Path, **changes: Any) -> Cell:
+    items = list(open_pile([pile]).attempts())
+    ids = [item.trajectory.attempt_id for item in items]
+    base = {"verifier": "words", "train": {"balance": "none"}, **changes}
+    return Cell(
+        name="x/a/seed-0", arm="a", digest="d", seed=0, setting=complete(base), files=Files(data=(pile,)),
+        attempts={"train": tuple(ids[:120]), "held": tuple(ids[120:]), "calibrate": tuple(ids[60:120])}, out=out,
+    )  # fmt: skip
+
+
+def test_a_cell_measures_what_evaluate_does(pile: Path, tmp_path: Path) -> None:
+    found = cells.run(cell_of(pile, tmp_path / "a"))
+    items = {i.trajectory.attempt_id: i for i in open_pile([pile]).attempts()}
+    held = [items[name] for name in cell_of(pile, tmp_path).attempts["held"]]
+    train = [items[name] for name in cell_of(pile, tmp_path).attempts["train"]]
+    verifier = Words.fit(train, [1.0] * len(train), section="tail", version="d")
+    report = evaluate(held, verifier([item.trajectory for item in held]), resamples=40, with_controls=False)
+    assert found.measured == report.measured
+    assert (found.n_trained_on, found.verifier) == (120, "words-tail@d")
+
+
+def test_what_is_judged_noise_calibration_and_views(pile: Path, tmp_path: Path) -> None:
+    plain = cells.run(cell_of(pile, tmp_path / "plain"))
+    judged = cells.run(cell_of(pile, tmp_path / "judged", judged="care*"))
+    assert judged.measured.policy_names == ("careful",)
+    noisy = cells.run(cell_of(pile, tmp_path / "noisy", label_noise=0.5))
+    assert noisy.resolved_share != plain.resolved_share
+    assert noisy.measured.resolved == plain.measured.resolved  # what is measured on stays as it is
+    calibrated = cells.run(cell_of(pile, tmp_path / "calibrated", calibrate="platt"))
+    assert calibrated.measured.scores != plain.measured.scores
+    order = np.argsort(plain.measured.scores, kind="stable")
+    assert np.all(np.diff(np.asarray(calibrated.measured.scores)[order]) >= -1e-12)
+    issue = cells.run(cell_of(pile, tmp_path / "issue", view="issue", verifier="features"))
+    assert issue.measured.attempt_ids == plain.measured.attempt_ids
+    by_task: dict[int, set[float]] = {}
+    for task, value in zip(issue.measured.tasks, issue.measured.scores, strict=True):
+        by_task.setdefault(task, set()).add(value)
+    assert {len(values) for values in by_task.values()} == {1}  # the issue alone tells no two attempts apart
+
+
+def test_files_that_have_changed_are_one_line(pile: Path, tmp_path: Path) -> None:
+    told = cell_of(pile, tmp_path / "a")
+    fewer = tmp_path / "fewer.jsonl"
+    fewer.write_text("".join(pile.read_text().splitlines(keepends=True)[1:]))
+    file = tmp_path / "cell.json"
+    file.write_text(told.model_copy(update={"files": Files(data=(fewer,))}).model_dump_json())
+    assert cells.main([str(file)]) == 1
+    with pytest.raises(SweRmError, match="x/a/seed-0: 1 of 240 attempts are gone: the files have changed"):
+        cells.run(Cell.model_validate_json(file.read_bytes()))
+
+
+def talk(said: str) -> Message:
+    return Message(role="assistant", content=said, reasoning="I think.")
+
+
+@pytest.mark.parametrize(
+    ("view", "there", "gone"),
+    [
+        ("whole", ("the issue", "I think", "Well,", "ls -a", "a listing", "x = 1"), ()),
+        ("issue", ("the issue",), ("I think", "ls -a", "a listing", "x = 1")),
+        ("patch", ("the issue", "x = 1"), ("ls -a", "a listing")),
+        ("log", ("the issue", "I think", "ls -a", "a listing"), ("x = 1",)),
+        ("no_reasoning", ("the issue", "ls -a", "a listing", "x = 1"), ("I think", "Well,", "because")),
+    ],
+)
+@pytest.mark.parametrize("as_call", [True, False])
+def test_a_view_shows_what_it_says_and_nothing_else(
+    view: Any, there: tuple[str, ...], gone: tuple[str, ...], as_call: bool
+) -> None:
+    call = ToolCall(name="bash", arguments=json.dumps({"thought": "because", "command": "ls -a"}))
+    acting = talk("Well, I look.").model_copy(update={"tool_calls": (call,)})
+    written = talk("Well, I look.\n```bash\nls -a\n```")
+    one = attempt(patch="diff --git a/t.py b/t.py\n--- a/t.py\n+++ b/t.py\n@@ -1 +1 @@\n-x = 0\n+x = 1\n")
+    log = (acting if as_call else written, Message(role="tool" if as_call else "user", content="a listing"))
+    task = one.task.model_copy(update={"statement": "the issue"})
+    text = rendered_text(shown(one.model_copy(update={"task": task, "messages": log}), view))
+    assert [part for part in there if part not in text] == []
+    assert [part for part in gone if part in text] == []
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_cell_is_run_once_by_whatever_experiment(pile: Path, finished: Path) -> None:
+    files = Files(data=(pile,))
+    before = {file: file.stat().st_mtime_ns for file in finished.rglob("result.json")}
+    assert len(before) == 6
+    told: list[str] = []
+    run(definition(), "cpu", files, finished, say=told.append)
+    assert [line.split(": ")[1] for line in told] == ["was finished already"] * 6
+    other = definition(name="other", arms={"more": {}, "least": {"mix.sample.total": 10}}, axis=None, claims=[])
+    told.clear()
+    run(other, "cpu", files, finished, say=told.append)
+    assert sum("was finished already" in line for line in told) == 3
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+
+
+def test_the_same_experiment_with_other_settings_or_files_is_refused(
+    pile: Path, finished: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(SweRmError, match="holds small with other settings or files; give another --out"):
+        run(definition(), "cpu", Files(data=(pile,)), finished, changes={"label_noise": 0.2}, say=lambda _: None)
+    fewer = tmp_path / "fewer.jsonl"
+    fewer.write_text("".join(pile.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(SweRmError, match="holds small with other settings or files"):
+        run(definition(), "cpu", Files(data=(fewer,)), finished, say=lambda _: None)
+    with pytest.raises(SweRmError, match=r"small/more/seed-0: .*total"):
+        run(definition(base={**SMALL["base"], "mix.sample.total": 4000}), "cpu", Files(data=(pile,)), tmp_path)
+
+
+def test_a_damaged_result_is_named(pile: Path, tmp_path: Path) -> None:
+    told = cell_of(pile, tmp_path / "a")
+    cells.run(told)
+    (tmp_path / "a" / "result.json").write_text("{")
+    with pytest.raises(RecordError, match=r"result\.json: is no result of a cell"):
+        cells.result(told)
+    cells.run(told.model_copy(update={"out": tmp_path / "b"}))
+    with pytest.raises(RecordError, match="digest: is d, not e"):
+        cells.result(told.model_copy(update={"out": tmp_path / "b", "digest": "e"}))
+
+
+# --- reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_says_what_was_measured(finished: Path) -> None:
+    found = findings(finished, "small")
+    assert [arm.name for arm in found.arms] == ["more", "less"]
+    assert (found.control, found.varies, found.settings) == (
+        "more", ("mix.sample.total",), {"more": {}, "less": {"mix.sample.total": 20}}
+    )  # fmt: skip
+    results = _results(finished)
+    for arm in found.arms:
+        assert arm.seeds == (0, 1, 2)
+        for name in FIGURES:
+            values = [value for value in arm.per_seed[name] if value is not None]
+            if len(values) == 3:
+                assert arm.metrics[name] == pytest.approx(np.mean(values))
+            bounds = arm.intervals[name]
+            assert bounds is None or bounds[0] <= (arm.metrics[name] or 0) <= bounds[1]
+        mine = [results[arm.name, seed] for seed in arm.seeds]
+        assert arm.per_seed["auc"] == pytest.approx([auc(one) for one in mine])
+    less = found.arms[1]
+    assert less.differences["auc"].value == pytest.approx(
+        (less.metrics["auc"] or 0) - (found.arms[0].metrics["auc"] or 0)
+    )
+    assert found.arms[0].differences == {}
+    assert found.k == 6
+    assert less.metrics["rm_at_k.widest"] == pytest.approx(less.rm_at_k[6].value)
+    assert less.metrics["gain_at_k"] == pytest.approx((less.rm_at_k[6].value or 0) - (found.random_at_k or 0))
+
+
+def _results(out: Path) -> dict[tuple[str, int], Result]:
+    planned = read_planned(out / "small")
+    return {(one.arm, one.seed): cells.read_result(out / "cells" / one.digest / "result.json") for one in planned.cells}
+
+
+def auc(one: Result) -> float:
+    """Wins over all pairs, one by one."""
+    scores, resolved = one.measured.scores, one.measured.resolved
+    pairs = [(a, b) for a, x in zip(scores, resolved, strict=True) if x
+             for b, y in zip(scores, resolved, strict=True) if not y]  # fmt: skip
+    return sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs)
+
+
+def test_a_claim_agrees_disagrees_or_is_not_told_apart(finished: Path, tmp_path: Path) -> None:
+    (only,) = findings(finished, "small").claims
+    low, high = only.difference.interval  # type: ignore[union-attr,misc]
+    expected = "agrees" if low > 0 else "disagrees" if high < 0 else "not told apart"
+    assert only.standing == expected
+    swapped = _with_scores(finished, tmp_path, {"more": good, "less": lambda r, s: 0.5})
+    (sure,) = swapped.claims
+    assert sure.standing == "agrees"
+    swapped = _with_scores(finished, tmp_path, {"less": good, "more": lambda r, s: 0.5})
+    assert swapped.claims[0].standing == "disagrees"
+
+
+def good(resolved: bool, score: float) -> float:
+    """A score that is right four times in five."""
+    return 0.9 if resolved == bool(int(1e6 * score) % 5) else 0.1
+
+
+def _with_scores(finished: Path, out: Path, scores: dict[str, Any]) -> Findings:
+    """The report of a run in which each arm's scores follow from the outcome and the score."""
+    for one in read_planned(finished / "small").cells:
+        found = cells.read_result(finished / "cells" / one.digest / "result.json")
+        measured = found.measured
+        new = tuple(scores[one.arm](r, s) for r, s in zip(measured.resolved, measured.scores, strict=True))
+        file = out / "cells" / one.digest / "result.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        changed = found.model_copy(update={"measured": measured.model_copy(update={"scores": new})})
+        file.write_text(changed.model_dump_json())
+    (out / "small").mkdir(exist_ok=True)
+    (out / "small" / "experiment.json").write_bytes((finished / "small" / "experiment.json").read_bytes())
+    return findings(out, "small")
+
+
+def test_arms_that_were_measured_on_other_attempts_are_refused(finished: Path, tmp_path: Path) -> None:
+    _with_scores(finished, tmp_path, dict.fromkeys(("more", "less"), lambda r, s: s))
+    first = read_planned(finished / "small").cells[0].digest
+    file = tmp_path / "cells" / first / "result.json"
+    found = cells.read_result(file)
+    flipped = tuple(not one for one in found.measured.resolved)
+    file.write_text(
+        found.model_copy(update={"measured": found.measured.model_copy(update={"resolved": flipped})}).model_dump_json()
+    )
+    with pytest.raises(SweRmError, match="was measured on other attempts than the rest"):
+        findings(tmp_path, "small")
+    file.unlink()
+    left = findings(tmp_path, "small")
+    assert left.missing == ("more/seed-0: is not finished",)
+    assert left.arms[0].seeds == (1, 2)
+
+
+def test_the_verbs(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(yaml.safe_dump(SMALL))
+    out, reports = tmp_path / "runs", tmp_path / "reports"
+    said = ["experiment", "run", str(file), "--data", str(pile), "--out", str(out), "--set", "train.balance=policy"]
+    assert main([*said, "--json", "-"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["cells"]) == 6
+    assert main(["experiment", "report", str(file), "--out", str(out), "--reports", str(reports)]) == 0
+    content = json.loads((reports / "small.json").read_text())
+    assert (content["control"], content["varies"]) == ("more", ["mix.sample.total"])
+    for arm in content["arms"]:
+        assert {"name", "seeds", "metrics", "intervals"} <= arm.keys()
+        assert arm["metrics"].keys() == arm["intervals"].keys() == FIGURES.keys()
+    text = (reports / "small.md").read_text()
+    for part in ("# Small", "Is it small?", "| **more** |", "more is better", "nowhere", "`mix.sample.total`: 20"):
+        assert part in text
+    assert (reports / "small.svg").read_text().startswith("<?xml")
+    capsys.readouterr()
+    assert main(["experiment", "list", "--json"]) == 0
+    assert {one["name"] for one in json.loads(capsys.readouterr().out)["experiments"]} >= REQUIRED
+    assert main(["experiment", "report", "data_scale", "--out", str(out)]) == 1
+    assert "is no run of an experiment" in capsys.readouterr().err
+
+
+def test_the_language_model_goes_from_one_warm_up_through_every_arm(pile: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    tiny = {"hidden": 16, "layers": 1, "heads": 2, "kv_heads": 1, "head_dim": 8, "experts": 2, "expert_width": 8}
+    policy = {"max_tokens": 128, "issue_cap": 24, "patch_cap": 32, "observation_cap": 16}
+    common = {"policy": policy, "balance": "none", "tokens_per_row": 1024, "tokens_per_step": 2048, "epochs": 1}
+    base = {
+        "mix.sample.total": 24,
+        "train": {**common},
+        "warmup": {**common, "shape": tiny, "vocabulary_size": 300},
+    }
+    made = definition(base=base, arms={"more": {}, "less": {"mix.sample.total": 12}}, axis=None)
+    told: list[str] = []
+    done = run(made, "cpu", Files(data=(pile,)), tmp_path, parallel=2, say=told.append)
+    assert [one.reason for one in done] == [""] * 6
+    (warm,) = tmp_path.glob("warm-*")
+    assert {one.job.cell.warm for one in done} == {warm}
+    assert not list((tmp_path / "cells").glob("*/model"))
+    found = findings(tmp_path, "small")
+    assert all(arm.prompt_tokens and arm.prompt_tokens <= 128 for arm in found.arms)
+
+
+def test_words_that_cannot_be_fitted_are_one_line(pile: Path, tmp_path: Path) -> None:
+    with pytest.raises(VerifierError, match="cannot be fitted on the tail: ") as raised:
+        cells.run(cell_of(pile, tmp_path / "a", view="issue"))
+    assert "\n" not in str(raised.value)
