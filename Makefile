@@ -18,7 +18,7 @@ help:
 	@echo 'make test   set up .venv, lint, check types and imports, run the tests'
 	@echo 'make lint   the first half of make test'
 	@echo 'make test-bridges  the real trainers and agents, each in an environment of its own (ONLY=trl: one)'
-	@echo 'make bench  measure against peers into benchmarks/RESULTS.md; make bench ONLY=D1 prints one measurement'
+	@echo 'make bench  measure against peers into benchmarks/RESULTS.md; make bench ONLY=D1 prints one, ONLY="D1 --keep" replaces it there'
 	@echo 'make clean  remove .venv and what was built'
 
 demo: .venv/.run

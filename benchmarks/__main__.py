@@ -1,4 +1,7 @@
-"""`python -m benchmarks D1` prints one measurement as a JSON line; without a name all run into RESULTS.md."""
+"""`python -m benchmarks D1` prints one measurement as a JSON line; without a name all run into RESULTS.md.
+
+With `--keep` those named take their places in RESULTS.md, and each says when it was measured.
+"""
 
 import json
 import os
@@ -34,6 +37,7 @@ PACKAGES = (
 
 def main(names: Sequence[str]) -> int:
     """Run the measurements named (D1, D2, ...) or all; 1 when a gate fails."""
+    keep, names = "--keep" in names, [name for name in names if name != "--keep"]
     modules = {file.stem.split("_")[0].upper(): file.stem for file in sorted(HERE.glob("[a-z][0-9]*_*.py"))}
     if unknown := [name for name in names if name.upper() not in modules]:
         print(f"{unknown[0]}: no such measurement; there are {', '.join(modules)}", file=sys.stderr)
@@ -50,7 +54,19 @@ def main(names: Sequence[str]) -> int:
             print(json.dumps(lines[-1]), flush=True)
     if not names:
         RESULTS.write_text(report(lines, load), encoding="utf-8")
+    elif keep:
+        RESULTS.write_text(replaced(RESULTS.read_text(encoding="utf-8"), lines, load), encoding="utf-8")
     return 0
+
+
+def replaced(whole: str, lines: Sequence[dict[str, Any]], load: float) -> str:
+    """Results in which some measurements are new; the others stay as they are, in the order of their names."""
+    head, *sections = whole.split("\n## ")
+    known = {section.split(":")[0]: section.rstrip("\n") for section in sections}
+    for line in lines:
+        first, *rest = section(line)[1:]
+        known[line["name"]] = "\n".join([first.removeprefix("## "), "", _when(load), *rest])
+    return "\n\n## ".join([head.rstrip("\n"), *(known[name] for name in sorted(known))]) + "\n"
 
 
 def report(lines: Sequence[dict[str, Any]], load: float) -> str:
@@ -64,19 +80,26 @@ def report(lines: Sequence[dict[str, Any]], load: float) -> str:
         "`peak` is the memory one run adds at its highest, the peer's over ours. Brackets hold the quickest and the",
         "slowest round. No time is reported where a gate fails.",
         "",
-        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {_processor()}, {os.cpu_count()} cores,",
-        f"Python {platform.python_version()}; commit {_commit()}; load before the start {load:.1f}.",
+        _when(load),
         "",
         f"{versions}.",
     ]
     for line in lines:
-        parts += ["", f"## {line['name']}: {line['title']}", "", f"{line['amount']}; {line['rounds']} rounds.", ""]
-        parts += ["| peer | ratio | asked for | cpu | peer s | ours s | peak |", "|---|---|---|---|---|---|---|"]
-        parts += [_row(peer) for peer in (line, *line["others"])]
-        parts += ["", f"Gate: {line['gate']}."]
-        parts += _longest(line["longest"])
-        parts += _pace(line["pace"])
+        parts += section(line)
     return "\n".join(parts) + "\n"
+
+
+def section(line: dict[str, Any]) -> list[str]:
+    """One measurement in lines, the first of them empty."""
+    parts = ["", f"## {line['name']}: {line['title']}", "", f"{line['amount']}; {line['rounds']} rounds.", ""]
+    parts += ["| peer | ratio | asked for | cpu | peer s | ours s | peak |", "|---|---|---|---|---|---|---|"]
+    parts += [_row(peer) for peer in (line, *line["others"])]
+    return [*parts, "", f"Gate: {line['gate']}.", *_longest(line["longest"]), *_pace(line["pace"])]
+
+
+def _when(load: float) -> str:
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC; {_processor()}, {os.cpu_count()} cores"
+    return f"{now},\nPython {platform.python_version()}; commit {_commit()}; load before the start {load:.1f}."
 
 
 def _row(peer: dict[str, Any]) -> str:

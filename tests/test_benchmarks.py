@@ -174,3 +174,19 @@ def test_a_generated_pile_is_read_as_it_is_written_and_the_same_each_time(tmp_pa
         texts = [segment.text for turn in log for segment in turn if segment.mark != "<|action|>"]
         assert issue[0].text == row["messages"][1]["content"]
         assert texts == [message["content"] for message in row["messages"][2:]]
+
+
+def test_one_measurement_takes_its_place_among_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module(monkeypatch, [], held=True)
+    line = measure.measure("z9_lamps", tmp_path, rounds=1)
+    lines = [{**line, "name": name, "title": f"lamp {name}"} for name in ("D1", "S1", "Z9")]
+    whole = command.report(lines, 0.5)
+    new = command.replaced(whole, [{**lines[1], "title": "brighter"}, {**line, "name": "P1", "title": "pipes"}], 9.0)
+    assert [part.split("\n")[0] for part in new.split("\n## ")] == [
+        "# Results", "D1: lamp D1", "P1: pipes", "S1: brighter", "Z9: lamp Z9"
+    ]  # fmt: skip
+    parts, before = new.split("\n\n## "), whole.split("\n\n## ")
+    assert (parts[0], parts[1], parts[4]) == (before[0], before[1], before[3])
+    assert "load before the start 9.0" in parts[2]
+    assert new.endswith("\n")
+    assert not new.endswith("\n\n")
