@@ -73,6 +73,8 @@ class Definition(Noun):
     question: str
     pool: Literal["attempts", "playground"] = "attempts"
     """What it is meant to run on; where both make sense, the same arms run on the other too."""
+    profiles: tuple[Profile, ...] = ("cpu", "gpu", "30b-a3b")
+    """Those that it makes sense in."""
     varies: tuple[str, ...] = Field(min_length=1)
     """Dotted keys of a setting in which arms may differ."""
     control: str
@@ -132,9 +134,11 @@ def experiment(
 ) -> Experiment:
     """The experiment with `more` arms, those that are made of a pool, and with changes that all arms get.
 
-    Raises SweRmError where a setting is wrong, where an arm differs from the control in what is not declared, and where
+    Raises SweRmError where it is not of this profile, where a setting is wrong, where an arm differs from the control in what is not declared, and where
     two arms are one.
     """
+    if profile not in definition.profiles:
+        raise SweRmError(f"{definition.name}: is of profile {' or '.join(definition.profiles)}, not {profile}")
     base = config_file.content(Path(str(_HERE / "profiles" / f"{profile}.yaml")), "a profile")
     arms = {**definition.arms, **(more or {})}
     ordered = [definition.control, *(name for name in arms if name != definition.control)]
