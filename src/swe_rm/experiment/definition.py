@@ -134,8 +134,8 @@ def experiment(
 ) -> Experiment:
     """The experiment with `more` arms, those that are made of a pool, and with changes that all arms get.
 
-    Raises SweRmError where it is not of this profile, where a setting is wrong, where an arm differs from the control in what is not declared, and where
-    two arms are one.
+    Raises SweRmError where it is not of this profile, where a setting is wrong, where an arm differs from the control
+    in what is not declared, and where two arms are one.
     """
     if profile not in definition.profiles:
         raise SweRmError(f"{definition.name}: is of profile {' or '.join(definition.profiles)}, not {profile}")
