@@ -425,6 +425,15 @@ def prediction(tmp_path: Path) -> Path:
     return file
 
 
+def test_some_arms_alone_in_the_order_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arm in "abc":
+        write_run(tmp_path / "runs" / arm / "seed-0", 0, verifier=f"{arm}@1")
+    assert main(["rl", "report", str(tmp_path / "runs"), "--arm", "c", "--arm", "a", "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["arms"]) == ["c", "a"]
+    assert main(["rl", "report", str(tmp_path / "runs"), "--arm", "d"]) == 1
+    assert capsys.readouterr().err == "swe-rm: d: no arm with a finished run; there are a, b, c\n"
+
+
 def test_which_figure_foretold_the_order(prediction: Path, tmp_path: Path) -> None:
     for arm, end in (("good", 0.95), ("also", 0.75), ("bad", 0.0), ("fourth", 0.4)):
         for seed in range(2):

@@ -129,6 +129,12 @@ class Found(NamedTuple):
     left_out: list[str]
     """A line for each run that is not finished."""
 
+    def only(self, arms: Sequence[str]) -> "Found":
+        """Some arms, in this order; all where none is named. Raises SweRmError for one that is not there."""
+        if unknown := [arm for arm in arms if arm not in self.arms]:
+            raise SweRmError(f"{unknown[0]}: no arm with a finished run; there are {', '.join(self.arms)}")
+        return Found({arm: self.arms[arm] for arm in arms}, self.left_out) if arms else self
+
 
 def read_runs(path: Path) -> Found:
     """The runs below a folder, or those of a plan's file.

@@ -108,6 +108,9 @@ def arms(
 @rl.command()
 def report(
     runs: Annotated[Path, typer.Argument(metavar="OUT|PLAN.yaml", help="A folder of finished runs, or a plan.")],
+    arm: Annotated[
+        list[str], typer.Option(metavar="NAME", help="Only this one; may be repeated, and sets the order.")
+    ] = [],  # noqa: B006
     evaluated: Annotated[
         list[Path],
         typer.Option(metavar="FILE", help="What evaluate --json wrote of a verifier on logged attempts."),
@@ -131,7 +134,7 @@ def report(
     check_document(json)
     check_page(html)
     check_writable(svg)
-    found = outcome(read_runs(runs))
+    found = outcome(read_runs(runs).only(arm))
     rows, pairs = judged(evaluated, found) if evaluated else ([], [])
     told = foretold(prediction, found) if prediction else []
     more = {
