@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from swe_rm.__main__ import main
 from swe_rm.bridges.trl import SweRm
-from swe_rm.errors import SweRmError
+from swe_rm.errors import RecordError, SweRmError
 from swe_rm.playground.actions import TEST, Choice, Options
 from swe_rm.playground.world import PlaygroundTask, read_world
 from swe_rm.reward import Reward
@@ -24,6 +24,8 @@ from swe_rm.rl.field import Asked, Field, Played
 from swe_rm.rl.measuring import Tally
 from swe_rm.rl.policy import create, save
 from swe_rm.rl.rewarding import Rewards, bridge_to
+from swe_rm.rl.training import train
+from swe_rm.rl.warmup import warm
 from swe_rm.rl.wording import ACTIONS, CLAIM, CLAIMED, Order, Wording
 from swe_rm.sources import open_pile
 from swe_rm.trajectory import Outcome
@@ -316,11 +318,27 @@ def config(world: Path, out: Path, **more: Any) -> RLConfig:
         ({"clip": [1.0, 0.1]}, "clip"),
         ({"reward": "mix", "verifier": "features", "gamma": 0.3}, "gamma"),
         ({"warmup": {"policies": {"wizard": 1}}}, "no such policy: wizard"),
+        ({"network": {"hidden": 64, "heads": 3}}, "3 heads need a hidden size that is a multiple of 6"),
+        ({"learning_rate": float("inf")}, "finite"),
     ],
 )
 def test_a_config_that_contradicts_itself_is_refused(more: dict[str, Any], reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=reason):
         config(tmp_path, tmp_path, **more)
+
+
+def test_more_tasks_a_batch_than_there_are_is_one_line(world: Path, tmp_path: Path) -> None:
+    pytest.importorskip("trl")
+    with pytest.raises(SweRmError, match=r"groups: 500 different tasks a batch, and .* has \d+ to train on"):
+        train(config(world, tmp_path / "a", groups=500))
+
+
+def test_a_warmed_up_policy_whose_offers_are_damaged_is_named(world: Path, tmp_path: Path, field: Field) -> None:
+    made = config(world, tmp_path / "a")
+    made.warm_folder.mkdir(parents=True)
+    (made.warm_folder / "offers.json").write_text("{")
+    with pytest.raises(RecordError, match=r"offers\.json: is not what offers are written as: .*delete .*warm-"):
+        warm(made, [], field)
 
 
 def test_the_configs_that_ship_are_read() -> None:

@@ -176,7 +176,7 @@ def test_the_verb_runs_rl_train_and_tells_how_it_ended(
     tmp_path: Path, world: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("trl")
-    file = plan(tmp_path, world, {"a": {"verifier": str(tmp_path / "no-verifier")}}, seeds=[0])
+    file = plan(tmp_path, world, {"a": {"verifier": str(tmp_path / "no-verifier"), "groups": 2}}, seeds=[0])
     assert main(["rl", "arms", str(file), "--json"]) == 1
     told = capsys.readouterr()
     (run,) = json.loads(told.out)["runs"]
@@ -209,3 +209,14 @@ def test_a_run_whose_files_are_damaged_is_named_and_the_others_run(
     one, other = run_all(Plan.load(file), say=lambda line: None, train=trainer)
     assert (one.result, one.reason) == (None, f"{damaged}: is no JSON object")
     assert other.result
+
+
+def test_the_result_of_another_config_is_not_taken_for_this_ones(
+    tmp_path: Path, world: Path, trainer: tuple[str, ...]
+) -> None:
+    file = plan(tmp_path, world, {"both": {}}, seeds=[0])
+    foreign = tmp_path / "runs" / "both" / "seed-0" / "result.json"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text('{"digest": "of another"}')
+    (one,) = run_all(Plan.load(file), say=lambda line: None, train=trainer)
+    assert (one.result, one.reason) == (None, f"{foreign}: is the result of another config; give another out")

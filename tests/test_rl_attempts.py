@@ -46,15 +46,18 @@ def out(tmp_path: Path) -> Path:
     return file
 
 
+@pytest.mark.parametrize("cut", [False, True])
 @pytest.mark.parametrize("lacks", ["model.safetensors", "config.json", "wording.json"])
 def test_a_policy_that_cannot_be_loaded_leaves_the_file_alone(
-    lacks: str, world: Path, policy: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lacks: str, cut: bool, world: Path, policy: Path, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoilt = tmp_path / "policy"
     spoilt.mkdir()
     for file in policy.iterdir():
         if file.name != lacks:
             (spoilt / file.name).write_bytes(file.read_bytes())
+        elif cut:
+            (spoilt / file.name).write_bytes(file.read_bytes()[:100])
     assert main(["rl", "play", str(spoilt), "--world", str(world), "--out", str(out)]) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith(f"swe-rm: {spoilt}")

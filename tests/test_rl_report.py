@@ -254,6 +254,13 @@ def test_attempts_that_went_otherwise_when_made_anew_are_told(
     assert 'class="warnings"' in files["html"].read_text()
 
 
+def test_a_log_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    log = write_run(tmp_path / "runs" / "a" / "seed-0", 0) / "log.jsonl"
+    log.write_bytes(log.read_bytes() + b"\xff\xfe\n")
+    with pytest.raises(SweRmError, match=r"log\.jsonl: is no text: invalid start byte"):
+        read_runs(tmp_path / "runs")
+
+
 def spoil(file: Path, old: str, new: str) -> None:
     text = file.read_text()
     assert old in text

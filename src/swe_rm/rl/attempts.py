@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from swe_rm import output
-from swe_rm.errors import SweRmError
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.rl import policy
 from swe_rm.rl.field import AT_ONCE, Asked, Field, Played
@@ -35,7 +34,7 @@ def write_attempts(
     there until all are made. Raises SweRmError when the folder holds no policy, a task cannot be set up, or `out`
     cannot be written.
     """
-    network, wording = _loaded(folder)
+    network, wording = policy.load(folder)
     made: list[Played] = []
     with output.whole(out) as partial, output.lines(partial) as file:
         for number, one in _attempts(network, wording, tasks, field, name, attempts, seed):
@@ -60,16 +59,6 @@ def row(played: Played, name: str, number: int) -> dict[str, Any]:
         "finished": played.finished,
         "resolved": _RESOLVED[played.outcome],
     }
-
-
-def _loaded(folder: Path) -> tuple[Any, Wording]:
-    if not (folder / "config.json").is_file():
-        raise SweRmError(f"{folder}: holds no policy (`rl train` writes one to OUT/policy)")
-    try:
-        return policy.load(folder)
-    except OSError as error:
-        reason = " ".join(str(error.strerror or error).split())
-        raise SweRmError(f"{folder}: holds no whole policy: {reason}") from None
 
 
 def _attempts(

@@ -28,6 +28,12 @@ class Network(Noun):
     words: int = Field(default=400, ge=0)
     """Most frequent words of the training tasks' edits that have a token of their own."""
 
+    @model_validator(mode="after")
+    def _shared_out(self) -> "Network":
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"{self.heads} heads need a hidden size that is a multiple of {2 * self.heads}")
+        return self
+
 
 class Warmup(Noun):
     """Imitation of the scripted policies, which is where every arm begins: reinforcement needs some success."""
@@ -41,7 +47,7 @@ class Warmup(Noun):
     epochs: int = Field(default=20, ge=1)
     """Each shows a session with its edits listed in another order."""
     batch: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0, allow_inf_nan=False)
     seed: int = 0
 
     @field_validator("policies")
@@ -98,7 +104,7 @@ class RLConfig(Noun):
     group_size: int = Field(default=8, ge=2)
     updates: int = Field(default=2, ge=1)
     """Steps of the optimiser that a batch is split into."""
-    learning_rate: float = Field(default=5e-4, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0, allow_inf_nan=False)
     """At its highest; it rises at the start and falls to 0 at the end."""
     step_limit: int = Field(default=24, ge=1)
     """Of an attempt: enough to try six of eight edits."""

@@ -45,9 +45,13 @@ class Journal:
         return str(found) if found else None
 
     def result(self) -> dict[str, Any] | None:
-        """Of a run that is done."""
+        """Of a run that is done. Raises SweRmError where it is of another config."""
         file = self.out / RESULT_FILE
-        return _document(file) if file.is_file() else None
+        if not file.is_file():
+            return None
+        if (found := _document(file)).get("digest") != self._digest:
+            raise SweRmError(f"{file}: is the result of another config; give another out")
+        return found
 
     def begin(self) -> Path | None:
         """The checkpoint to go on from, the log cut to it; None at the start of a run."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from swe_rm.errors import SweRmError
 from swe_rm.rl.config import Network
 from swe_rm.rl.wording import PAD, Wording
 
@@ -44,8 +45,16 @@ def save(network: Any, wording: Wording, folder: Path) -> None:
 
 
 def load(folder: Path) -> tuple[Any, Wording]:
-    """What `save` wrote."""
-    return _transformers().LlamaForCausalLM.from_pretrained(folder), Wording.read(folder / _WORDING)
+    """What `save` wrote. Raises SweRmError for a folder that holds no policy, or not a whole one."""
+    from safetensors import SafetensorError
+
+    if not (folder / "config.json").is_file():
+        raise SweRmError(f"{folder}: holds no policy (`rl train` writes one to OUT/policy)")
+    try:
+        return _transformers().LlamaForCausalLM.from_pretrained(folder), Wording.read(folder / _WORDING)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise SweRmError(f"{folder}: holds no whole policy: {reason}") from None
 
 
 def _transformers() -> Any:

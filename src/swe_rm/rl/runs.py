@@ -221,6 +221,8 @@ def _logged(file: Path) -> tuple[list[_Look], list[_Batch]]:
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
         raise RecordError(str(file), "", error.strerror or "cannot be read") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(str(file), "", f"is no text: {error.reason}") from None
     for number, line in enumerate(lines, 1):
         where = f"line {number}"
         try:

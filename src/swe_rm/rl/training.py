@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
-from swe_rm.errors import MissingExtraError
+from swe_rm.errors import MissingExtraError, SweRmError
 from swe_rm.playground.world import PlaygroundTask, Split, chosen, read_world
 from swe_rm.rl import policy
 from swe_rm.rl.config import RLConfig
@@ -31,6 +31,8 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
     """
     _require_packages()
     tasks = list(read_world(config.world).values())
+    if (n := sum(task.split == "train" for task in tasks)) < config.groups:
+        raise SweRmError(f"groups: {config.groups} different tasks a batch, and {config.world} has {n} to train on")
     journal = Journal(config)
     if (result := journal.result()) is not None:
         say(f"{config.name}: {config.out} holds the finished run of this config")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from swe_rm import output
+from swe_rm.errors import RecordError
 from swe_rm.playground.actions import SUBMIT, Options
 from swe_rm.playground.attempts import Observation
 from swe_rm.playground.policies import POLICIES
@@ -186,5 +187,10 @@ def _write_offers(offers: dict[str, Options], folder: Path) -> None:
 
 
 def _read_offers(folder: Path) -> dict[str, Options]:
-    content = orjson.loads((folder / _OFFERS).read_bytes())
-    return {name: Options.model_validate(offered) for name, offered in content.items()}
+    file = folder / _OFFERS
+    try:
+        content = dict(orjson.loads(file.read_bytes()))
+        return {name: Options.model_validate(offered) for name, offered in content.items()}
+    except (OSError, ValueError, TypeError) as error:
+        reason = f"{str(error).splitlines()[0]}; delete {folder} to have it made anew"
+        raise RecordError(str(file), "", f"is not what offers are written as: {reason}") from None
