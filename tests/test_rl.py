@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from swe_rm.__main__ import main
 from swe_rm.bridges.trl import SweRm
-from swe_rm.errors import RecordError, SweRmError
+from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.playground.actions import TEST, Choice, Options
 from swe_rm.playground.world import PlaygroundTask, read_world
 from swe_rm.reward import Reward
@@ -325,6 +325,16 @@ def config(world: Path, out: Path, **more: Any) -> RLConfig:
 def test_a_config_that_contradicts_itself_is_refused(more: dict[str, Any], reason: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=reason):
         config(tmp_path, tmp_path, **more)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://127.0.0.1:{port}/score me", "http://[::bad"])
+def test_a_verifier_that_does_not_answer_is_one_line_before_anything_is_made(url: str) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        address = url.format(port=held.getsockname()[1])
+        with pytest.raises(VerifierError, match=r"does not answer: ") as raised, bridge_to(address):
+            pass
+    assert str(raised.value).startswith(address)
 
 
 def test_more_tasks_a_batch_than_there_are_is_one_line(world: Path, tmp_path: Path) -> None:

@@ -1,17 +1,22 @@
 """The reward TRL asks for: scores over the bridge that every user of TRL gets, outcomes by tests, and their sum."""
 
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from typing import Any
 
 from swe_rm.bridges.trl import SweRm
 from swe_rm.client import ClientError
-from swe_rm.errors import SweRmError
+from swe_rm.errors import SweRmError, VerifierError
 from swe_rm.reward import Reward, group_rewards
 from swe_rm.rl.field import Played
 from swe_rm.rl.measuring import Tally
 from swe_rm.trajectory import Outcome
 
+_PATIENCE = 10.0
+"""Seconds in which a server says that it is there."""
 _TOLD_FIRST = 2
 """Messages before the agent's own: system and task."""
 
@@ -114,12 +119,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def bridge_to(spec: str | None) -> Iterator[SweRm | None]:
     """TRL's bridge to a verifier: at its URL, or served from this process for as long as the `with` block lasts.
 
-    None without one. Raises VerifierError for what cannot be loaded, MissingExtraError where the server's packages are
-    missing.
+    None without one. Raises VerifierError for what cannot be loaded or does not answer, MissingExtraError where the
+    server's packages are missing.
     """
     if spec is None:
         yield None
     elif spec.startswith(("http://", "https://")):
+        _check_answers(spec)
         yield SweRm(spec)
     else:
         from swe_rm.rl.serving import served
@@ -127,3 +133,14 @@ def bridge_to(spec: str | None) -> Iterator[SweRm | None]:
 
         with served(load_verifier(spec)) as url:
             yield SweRm(url)
+
+
+def _check_answers(url: str) -> None:
+    """Raises VerifierError where nothing listens there, before a warm-up is made and a policy looked at."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the client uses no proxy either
+    try:
+        opener.open(f"{url.rstrip('/')}/healthz", timeout=_PATIENCE).close()
+    except urllib.error.HTTPError:
+        return  # somebody is there; what it says of attempts is seen when it is asked
+    except (OSError, ValueError, HTTPException) as error:
+        raise VerifierError(f"{url}: does not answer: {getattr(error, 'reason', None) or error}") from None
