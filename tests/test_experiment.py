@@ -27,7 +27,8 @@ from swe_rm.trajectory import Labelled, Message, Outcome, ToolCall
 from swe_rm.verifiers.words import Words
 from tests.conftest import attempt
 
-pytest.importorskip("sklearn", reason="the extra eval is not installed")
+for package in ("sklearn", "matplotlib"):
+    pytest.importorskip(package, reason="the extra eval is not installed")
 
 REQUIRED = {"data_scale", "positive_ratio", "policy_mixture", "source_composition", "context"}
 PROFILES = ("cpu", "gpu", "30b-a3b")
