@@ -142,7 +142,7 @@ def test_a_definition_that_is_wrong_is_one_line(changes: dict[str, Any], reason:
         load(str(file))
     assert str(raised.value).startswith(str(file))
     assert "\n" not in str(raised.value)
-    with pytest.raises(SweRmError, match="nothing: no experiment; there are context, data_scale"):
+    with pytest.raises(SweRmError, match="nothing: no experiment; there are calibration, context"):
         load("nothing")
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,7 @@ def test_an_edit_that_does_not_apply_changes_nothing(task: PlaygroundTask, offer
         gave("", code=-9),
         gave("", code=-9).model_copy(update={"code": 0, "killed": True}),
         gave("bash: fork: no", code=126),
+        gave("fatal: No space left on device", code=128),
     ],
 )
 def test_what_came_to_no_end_of_its_own_is_run_again(task: PlaygroundTask, tmp_path: Path, failed: Ran) -> None:
@@ -222,3 +224,36 @@ def test_a_file_that_is_no_memory_is_refused(tmp_path: Path) -> None:
     file.write_text("x" * 4096)
     with pytest.raises(SweRmError, match="no memory of commands"):
         Memory(file, Limits())
+
+
+@pytest.mark.parametrize("cut_off", ["wall", "disk"])
+def test_what_a_command_that_was_cut_off_left_behind_is_never_seen_again(
+    task: PlaygroundTask, offered: Options, tmp_path: Path, cut_off: str
+) -> None:
+    one = offered.choices[0]
+    begun: list[Counting] = []
+
+    def begin() -> Counting:
+        begun.append(Counting(gave("half of it", cut_off)) if not begun else Counting())
+        return begun[-1]
+
+    memory = Memory(tmp_path / "commands.sqlite", Limits())
+    recalling = Recalling(memory, task, offered, begin)
+    recalling.run(one.make)  # it may have written anything
+    recalling.run(one.view)
+    assert [len(shell.asked) for shell in begun] == [1, 1]
+    assert begun[1].asked == [one.view]
+    other = Counting()
+    Recalling(memory, task, offered, lambda: other).run(one.view)
+    assert not other.asked  # known, and from a checkout as it is at first
+
+
+def test_a_value_that_is_damaged_is_run_again_and_told(task: PlaygroundTask, tmp_path: Path) -> None:
+    memory = Memory(tmp_path / "commands.sqlite", Limits())
+    memory.ran(task, (), "test", lambda: gave("well"))
+    with sqlite3.connect(tmp_path / "commands.sqlite") as file:
+        file.execute("UPDATE gave SET value = 'x'")
+    file.close()
+    assert memory.ran(task, (), "test", lambda: gave("again")).output == "again"
+    assert memory.trouble.startswith("cannot be read: ")
+    memory.close()

@@ -144,6 +144,18 @@ def test_a_folder_that_does_not_say_what_decided_its_attempts_is_refused(
         roll_out(tasks[:1], world, tmp_path / "out", config)
 
 
+def test_a_folder_of_attempts_that_other_code_decided_is_refused(
+    world: Path, tasks: list[PlaygroundTask], tmp_path: Path
+) -> None:
+    config = RolloutConfig(attempts=1, policies=("hasty",))
+    roll_out(tasks[:1], world, tmp_path / "out", config)
+    manifest = tmp_path / "out" / "manifest.json"
+    code = json.loads(manifest.read_text())["code"]
+    manifest.write_text(manifest.read_text().replace(code, "0" * 16))
+    with pytest.raises(SweRmError, match=f"were made with code of swe-rm {'0' * 16}, not {code}; give another --out"):
+        roll_out(tasks[:1], world, tmp_path / "out", config)
+
+
 def test_of_calls_that_begin_at_once_none_forgets_the_tasks_of_another(world: Path, tmp_path: Path) -> None:
     settings = Manifest(seed=0, step_limit=3, limits=Limits())
     tasks = list(read_world(world).values())

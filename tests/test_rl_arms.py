@@ -16,6 +16,7 @@ import yaml
 from swe_rm.__main__ import main
 from swe_rm.errors import SweRmError
 from swe_rm.rl.arms import row, run_all
+from swe_rm.rl.journal import Journal
 from swe_rm.rl.plan import Plan
 
 HERE = Path(__file__).parent
@@ -220,3 +221,15 @@ def test_the_result_of_another_config_is_not_taken_for_this_ones(
     foreign.write_text('{"digest": "of another"}')
     (one,) = run_all(Plan.load(file), say=lambda line: None, train=trainer)
     assert (one.result, one.reason) == (None, f"{foreign}: is the result of another config; give another out")
+
+
+def test_a_run_in_whose_folder_somebody_works_is_left_alone(tmp_path: Path, world: Path) -> None:
+    config = Plan.load(plan(tmp_path, world, {"both": {}}, seeds=[0])).runs()[0].config
+    with (
+        Journal(config).alone(),
+        pytest.raises(SweRmError, match="another process is at work there"),
+        Journal(config).alone(),
+    ):
+        pass
+    with Journal(config).alone():  # and is free again
+        pass

@@ -71,6 +71,18 @@ def test_without_tasks_an_interval_is_students() -> None:
     assert found.interval == pytest.approx((values.mean() - half, values.mean() + half), abs=0.004)
 
 
+def test_a_draw_in_which_nothing_is_defined_does_not_narrow_an_interval() -> None:
+    dice = np.random.default_rng(0)
+    whole = rates(looks(dice, 3, 20, 0.1)).map(lambda values: values[..., 0])
+    assert whole.drawn is not None
+    drawn = whole.drawn.copy()
+    drawn[7, 1] = np.nan
+    bounds, less = whole.figure().interval, Draws(whole.per_seed, drawn, whole.n_tasks).figure().interval
+    assert bounds
+    assert less == pytest.approx(bounds, abs=0.005)
+    assert Draws(whole.per_seed, np.full_like(drawn, np.nan), whole.n_tasks).figure().interval is None
+
+
 @pytest.mark.parametrize(("seeds", "between"), [(3, 0.0), (5, 0.1)])
 def test_an_interval_holds_the_truth_about_as_often_as_it_says(seeds: int, between: float) -> None:
     dice = np.random.default_rng(seeds)

@@ -95,17 +95,22 @@ def _together(seeds: Floats, tasks: Floats, both: Floats, n_seeds: int, n_tasks:
     The chance in single attempts (E) is in the variance over seeds (S), in that over tasks (T), and once more in that
     of both drawn at once, which is S + T + E (Owen, The pigeonhole bootstrap, 2007): S + T - E counts it once. Not
     less than S or T alone. Student's t, with Satterthwaite's degrees of freedom, is in the place of z. On 250 simulated
-    arms each of 16 kinds (3 or 5 seeds; 12 or 60 tasks) intervals held the truth in 95 to 99 of 100.
+    arms each of 12 kinds (3 or 5 seeds; 12 or 60 tasks; seeds that differ by 0, 5 or 10 points) intervals held the
+    truth in 95 to 99 of 100. A draw in which the figure is not defined (NaN) stays one, and enters no variance.
     """
+    away = seeds + tasks
+    known = ~np.isnan(away + both)
+    if not known.any():
+        return away
+    s, t, b = (part[known].var() for part in (seeds, tasks, both))
     fewer = np.array([n_seeds - 1, n_tasks - 1, (n_seeds - 1) * (n_tasks - 1)], dtype=np.float64)
-    s, t = seeds.var() * n_seeds / fewer[0], tasks.var() * n_tasks / fewer[1]
+    e = max(0.0, b - s - t) * n_seeds * n_tasks / fewer[2]
+    s, t = s * n_seeds / fewer[0], t * n_tasks / fewer[1]
     if not s + t > 0:
-        return seeds + tasks
-    e = max(0.0, both.var() - seeds.var() - tasks.var()) * n_seeds * n_tasks / fewer[2]
+        return away
     variance = max(s, t, s + t - e)
     freedom = variance**2 / float((np.array([s, t, e]) ** 2 / fewer).sum())
-    away = seeds + tasks
-    return np.asarray(away * (np.sqrt(variance / away.var()) * _t_for_z(freedom)))
+    return np.asarray(away * (np.sqrt(variance / away[known].var()) * _t_for_z(freedom)))
 
 
 @lru_cache(maxsize=1000)

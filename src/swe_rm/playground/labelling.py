@@ -15,7 +15,7 @@ from pathlib import Path
 from pydantic import Field
 
 from swe_rm.playground.checkouts import TESTS, BrokenTaskError, Checkouts
-from swe_rm.playground.sandbox import Limits, Ran, Sandbox, SandboxError, Scratch, remove, scratch
+from swe_rm.playground.sandbox import Limits, Ran, Sandbox, SandboxError, Scratch, ours, remove, scratch
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun, Outcome
 
@@ -31,6 +31,8 @@ _WHY = {
     "wall": "it does not end in time",
 }
 _XCPU, _KILLED = -int(signal.SIGXCPU), -int(signal.SIGKILL)
+_GIT_FAILED = 128
+"""What git gives for what is no patch, and where it or the disk is at fault."""
 _NOT_GIT = (126, 127, _KILLED)
 """Exit codes that are not git's: it was not found, could not be started, or was killed."""
 
@@ -113,18 +115,30 @@ class Labeller:
 
     def _set_up(self, task: PlaygroundTask, patch: str, within: Scratch) -> str:
         """Put code, patch and tests there; why that is not possible with this patch."""
-        shutil.copytree(self._checkouts.code(task), within.checkout, dirs_exist_ok=True)
-        lines = patch if patch.endswith("\n") else patch + "\n"
-        (within.root / "patch.diff").write_bytes(lines.encode("utf-8", "replace"))
+        with ours("code and patch cannot be put there"):
+            shutil.copytree(self._checkouts.code(task), within.checkout, dirs_exist_ok=True)
+            lines = patch if patch.endswith("\n") else patch + "\n"
+            (within.root / "patch.diff").write_bytes(lines.encode("utf-8", "replace"))
         applied = self._sandbox.run(within, "git apply --whitespace=nowarn ../patch.diff")
         if applied.ended == "wall" or applied.code in _NOT_GIT:
             raise SandboxError(f"git could not be run: {_WHY.get(applied.ended) or applied.output.strip()[-200:]}")
         if applied.ended:
             return _WHY[applied.ended]
+        if applied.code == _GIT_FAILED and not self._applies(task, patch):
+            raise SandboxError(f"git could not apply the task's own patch either: {applied.output.strip()[-200:]}")
         if applied.code:
             return "the patch does not apply"
-        _replace(within.checkout / TESTS, self._checkouts.tests(task) / TESTS)
+        with ours("the tests cannot be put there"):
+            _replace(within.checkout / TESTS, self._checkouts.tests(task) / TESTS)
         return ""
+
+    def _applies(self, task: PlaygroundTask, patch: str) -> bool:
+        """Whether the task's own patch applies, now that another did not: git gives one code for what is no patch and
+        for a full disk."""
+        if patch == task.patch:
+            return False
+        with scratch(within=self._checkouts.folder) as within:
+            return not self._set_up(task, task.patch, within)
 
 
 def label_all(

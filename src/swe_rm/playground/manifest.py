@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from swe_rm.errors import RecordError, SweRmError
+from swe_rm.playground import deciding
 from swe_rm.playground.sandbox import Limits
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun
@@ -27,6 +28,8 @@ class Manifest(Noun):
     seed: int
     step_limit: int
     limits: Limits
+    code: str = "unknown"
+    """Digest of what the scripts do, and how it is run and tested; `claim` fills it in."""
     tasks: dict[str, str] = Field(default={})
     """Digest of what the agent is given and what its patch is tested by, by instance id."""
 
@@ -42,6 +45,7 @@ def claim(out: Path, settings: Manifest, tasks: Sequence[PlaygroundTask]) -> Non
     Raises SweRmError when it holds attempts that something else decided, naming what differs, or attempts of which it
     is not known; RecordError when its manifest cannot be read.
     """
+    settings = settings.model_copy(update={"code": deciding.digest(deciding.SCRIPTS | deciding.RUNS)})
     try:
         out.mkdir(parents=True, exist_ok=True)
         with _alone(out):
@@ -84,9 +88,10 @@ def _refuse_other(out: Path, earlier: Manifest, settings: Manifest, now: Mapping
             raise SweRmError(f"{out}: holds attempts at another task named {name}; give another --out")
 
 
-def _flat(settings: Manifest) -> dict[str, int]:
+def _flat(settings: Manifest) -> dict[str, int | str]:
     """The settings by name, the limits among them."""
-    return {"seed": settings.seed, "step_limit": settings.step_limit, **settings.limits.model_dump()}
+    told = {"seed": settings.seed, "step_limit": settings.step_limit, "code of swe-rm": settings.code}
+    return {**told, **settings.limits.model_dump()}
 
 
 def _read(file: Path) -> Manifest:

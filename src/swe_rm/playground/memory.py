@@ -12,19 +12,24 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+from pydantic import ValidationError
 
 from swe_rm.errors import SweRmError
+from swe_rm.playground import deciding
 from swe_rm.playground.actions import EDIT, UNDO, Options, is_refusal
 from swe_rm.playground.labelling import Judged
 from swe_rm.playground.sandbox import Limits, Ran, SandboxError
 from swe_rm.playground.world import PlaygroundTask
-from swe_rm.trajectory import Outcome
+from swe_rm.trajectory import Noun, Outcome
 
-_FORMAT = 2
-"""Another one where the same command in the same state now gives something else."""
-_NOT_ITS_OWN = (126, 127, 137, -9)
-"""Exit codes of a shell whose command could not be begun, or was killed."""
+N = TypeVar("N", bound=Noun)
+
+_FORMAT = 3
+"""Of the file."""
+_NOT_ITS_OWN = (126, 127, 128, 137, -9)
+"""Exit codes of a shell whose command could not be begun, or was killed, and git's where it or the disk is at fault."""
 _PATIENCE = 60.0
 """Seconds for another run to end its writing."""
 
@@ -41,8 +46,11 @@ class Memory:
     """A file of results. Threads and processes of one machine may share it; what fails about it costs only time."""
 
     def __init__(self, file: Path, limits: Limits) -> None:
-        """Results under other limits or another Python are others. Raises SweRmError where it is no such file."""
-        self._under = json.dumps([_FORMAT, sys.version, platform.platform(), limits.model_dump()])
+        """Results under other limits, another Python or other code of ours are others. Raises SweRmError where it is no
+        such file.
+        """
+        code = deciding.digest(deciding.OFFERS | deciding.RUNS)
+        self._under = json.dumps([_FORMAT, code, sys.version, platform.platform(), limits.model_dump()])
         self._lock = threading.Lock()
         self._starts: dict[str, tuple[PlaygroundTask, Any]] = {}
         """By task the hash of what its keys begin with: lists of tests, which are long."""
@@ -66,8 +74,8 @@ class Memory:
         Its limit of processor time is such an end: the same on any machine, and what loops for ever would cost it anew.
         """
         key = self._key(task, [*edits, command])
-        if found := self._read(key):
-            return Ran.model_validate_json(found)
+        if (known := self._read(key, Ran)) is not None:
+            return known
         ran = run()
         if _came_to_its_end(ran, is_edit=command.startswith(EDIT)):
             self._write(key, ran.model_dump_json())
@@ -76,8 +84,8 @@ class Memory:
     def judged(self, task: PlaygroundTask, patch: str, judge: Callable[[], Judged]) -> Judged:
         """What tests said of a patch; they are run where that is not known, or they said nothing."""
         key = self._key(task, patch)
-        if found := self._read(key):
-            return Judged.model_validate_json(found)
+        if (known := self._read(key, Judged)) is not None:
+            return known
         judged = judge()
         if judged.outcome is not Outcome.UNKNOWN:
             self._write(key, judged.model_dump_json())
@@ -91,14 +99,14 @@ class Memory:
         found.update(f", {json.dumps(what)}]".encode())
         return bytes(found.digest()[:16])
 
-    def _read(self, key: bytes) -> str | None:
+    def _read(self, key: bytes, kind: type[N]) -> N | None:
         try:
             with self._lock:
                 found = self._file.execute("SELECT value FROM gave WHERE key = ?", (key,)).fetchone()
-        except sqlite3.Error as error:
-            self.trouble = f"cannot be read: {error}"
+            return kind.model_validate_json(str(found[0])) if found else None
+        except (sqlite3.Error, ValidationError) as error:
+            self.trouble = f"cannot be read: {str(error).splitlines()[0]}"
             return None
-        return str(found[0]) if found else None
 
     def _write(self, key: bytes, value: str) -> None:
         try:
@@ -112,8 +120,7 @@ def _came_to_its_end(ran: Ran, is_edit: bool) -> bool:
     """Whether what a command gave follows from its task and state: nothing cut it off, and no disk was full."""
     if ran.ended or ran.killed or ran.code in _NOT_ITS_OWN:
         return False
-    # `git apply` gives 1 for a patch that does not fit, and 128 for what goes wrong with git or the disk.
-    return not is_edit or ran.code in (0, 1)
+    return not is_edit or ran.code in (0, 1)  # `git apply` gives 1 for a patch that does not fit
 
 
 class Recalling:
@@ -150,10 +157,13 @@ class Recalling:
                     raise SandboxError("an edit that is remembered could not be made again")
         ran = self._true.run(command)
         self._true_made = self._after(command, ran)
+        if not _came_to_its_end(ran, is_edit=command in self._edits):
+            self._true = None  # nobody knows what it has done there; what comes is run in a new checkout
         return ran
 
     def _after(self, command: str, ran: Ran) -> tuple[str, ...]:
         """The edits that are made then; one that does not apply changes nothing."""
         if command == UNDO:
             return ()
-        return (*self._made, command) if command in self._edits and ran.code == 0 else self._made
+        made = command in self._edits and ran.code == 0 and _came_to_its_end(ran, is_edit=True)
+        return (*self._made, command) if made else self._made

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -106,21 +106,35 @@ class Scratch(Noun):
 
 @contextmanager
 def scratch(content: Path | None = None, within: Path | None = None) -> Iterator[Scratch]:
-    """A new folder with a copy of `content` as its checkout, made in `within` if given; gone afterwards."""
-    root = room(within)
-    made = Scratch(root=root)
-    try:
-        for name in ("home", "tmp", "bin"):
-            (root / name).mkdir()
-        (root / "bin" / "python").symlink_to(_python())
-        (root / "bin" / "python3").symlink_to(_python())
-        if content is None:
-            made.checkout.mkdir()
-        else:
-            shutil.copytree(content, made.checkout, symlinks=True)
+    """A new folder with a copy of `content` as its checkout, made in `within` if given; gone afterwards.
+
+    Raises SandboxError where it cannot be made: the disk is full.
+    """
+    with ExitStack() as stack:
+        with ours("a scratch folder cannot be made"):
+            root = room(within)
+            stack.callback(remove, root)
+            made = Scratch(root=root)
+            for name in ("home", "tmp", "bin"):
+                (root / name).mkdir()
+            (root / "bin" / "python").symlink_to(_python())
+            (root / "bin" / "python3").symlink_to(_python())
+            if content is None:
+                made.checkout.mkdir()
+            else:
+                shutil.copytree(content, made.checkout, symlinks=True)
         yield made
-    finally:
-        remove(root)
+
+
+@contextmanager
+def ours(what: str) -> Iterator[None]:
+    """Files that we write for a run: where that fails, a SandboxError that begins with `what`."""
+    try:
+        yield
+    except shutil.Error as error:  # of copytree, a list of all that failed
+        raise SandboxError(f"{what}: {error.args[0][0][2]}") from None
+    except OSError as error:
+        raise SandboxError(f"{what}: {error.strerror or error}") from None
 
 
 def room(within: Path | None = None) -> Path:

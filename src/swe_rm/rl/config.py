@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from swe_rm import config_file
-from swe_rm.playground import actions, bugs, decoys
+from swe_rm.playground import deciding
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.world import TASKS
 from swe_rm.reward import Kind, Reward
@@ -144,13 +144,13 @@ class RLConfig(Noun):
 
     def digest(self) -> str:
         """Hex digest of what decides the curve: where files lie and how many work at once does not."""
-        content = self.model_dump(mode="json", exclude={"out", "world", "cache", "workers", "save_every", "name"})
-        return _digest({**content, "tasks": self._tasks(), "offered": _offering(), "weights": _content(self.verifier)})
+        content = self.model_dump(mode="json", exclude={*_PLACES, *NOT_DECIDING})
+        return _digest({**content, "tasks": self._tasks(), "code": _code(), "weights": _content(self.verifier)})
 
     def warmup_digest(self) -> str:
         """Of what decides the policy that a run begins with."""
         content = self.model_dump(mode="json", include={"network", "warmup", "step_limit"})
-        return _digest({**content, "tasks": self._tasks(), "offered": _offering()})
+        return _digest({**content, "tasks": self._tasks(), "code": _code()})
 
     @property
     def warm_folder(self) -> Path:
@@ -170,10 +170,15 @@ class RLConfig(Noun):
         return hashlib.sha256((self.world / TASKS).read_bytes()).hexdigest()
 
 
-def _offering() -> str:
-    """Hash of the code that decides which edits a policy is offered and how they are told."""
-    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (actions, bugs, decoys))
-    return hashlib.sha256(code).hexdigest()
+NOT_DECIDING = frozenset({"name", "workers", "save_every"})
+"""Keys that no curve follows from."""
+_PLACES = frozenset({"out", "world", "cache"})
+
+
+def _code() -> str:
+    """Of the code that decides what a policy is offered and told, what it imitates, and what that comes to."""
+    mine = frozenset(Path(__file__).with_name(name) for name in ("warmup.py", "wording.py"))
+    return deciding.digest(deciding.SCRIPTS | deciding.RUNS, mine)
 
 
 def _content(verifier: str | None) -> list[tuple[str, int, str]]:

@@ -1,14 +1,17 @@
 """The folder of one run: what it resumes from, its log, its result, and whose run it is."""
 
+import fcntl
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from swe_rm.errors import RecordError, SweRmError
-from swe_rm.rl.config import RLConfig
+from swe_rm.rl.config import NOT_DECIDING, RLConfig
 
 LOG_FILE = "log.jsonl"
 RESULT_FILE = "result.json"
@@ -68,6 +71,20 @@ class Journal:
             partial.replace(log)
         return checkpoint
 
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else works in the folder meanwhile. Raises SweRmError where somebody does."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        held = os.open(self.out, os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SweRmError(f"{self.out}: another process is at work there") from None
+            yield
+        finally:
+            os.close(held)
+
     def note_run(self, more: Mapping[str, Any]) -> None:
         """Write down whose run it is."""
         libraries = {name: found for name in _LIBRARIES if (found := _version(name))}
@@ -99,7 +116,7 @@ class Journal:
         if run and run.get("digest") != self._digest:
             now = self._config.model_dump(mode="json")
             then = run.get("config") or {}
-            keys = sorted(key for key in then if then[key] != now.get(key))
+            keys = sorted(key for key in then if key not in NOT_DECIDING and then[key] != now.get(key))
             named = ", ".join(keys) or "its world, its verifier's files or the edits that are offered"
             raise SweRmError(f"{self.out}: holds a run of another config (differs in {named}); give another out")
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from pydantic import ConfigDict, Field, ValidationError
 
 from swe_rm.errors import RecordError, SweRmError
+from swe_rm.rl.config import NOT_DECIDING
 from swe_rm.rl.journal import LOG_FILE, RESULT_FILE, RUN_FILE
 from swe_rm.rl.plan import Plan
 from swe_rm.trajectory import Noun
@@ -17,7 +18,7 @@ BATCHES = "batches"
 HELD_OUT = ("held_out_tasks", "held_out_packages")
 HABITS = ("edits_tests", "claims_falsely", "loops", "unfinished", "empty")
 """What a policy should not do."""
-_NOT_OF_THE_ARM = frozenset({"name", "seed", "workers", "save_every"})
+_NOT_OF_THE_ARM = NOT_DECIDING | {"seed"}
 """Keys of a config in which the seeds of an arm may differ."""
 
 

@@ -40,6 +40,7 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
     began, used = time.monotonic(), sum(os.times()[:4])
     config.memory_file.parent.mkdir(parents=True, exist_ok=True)
     with (
+        journal.alone(),
         Field(config.world, config.workers, config.step_limit, config.memory_file) as field,
         bridge_to(config.verifier) as bridge,
     ):

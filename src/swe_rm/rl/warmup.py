@@ -72,7 +72,11 @@ def warm(config: RLConfig, tasks: Sequence[PlaygroundTask], field: Field, say: C
         with output.lines(made / "sessions.jsonl") as file:
             for session in sessions:
                 file.write(output.line(session.model_dump()))
-        made.rename(folder)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # another run was quicker
+                raise
     return folder
 
 
