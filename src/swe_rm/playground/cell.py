@@ -49,7 +49,13 @@ def serve() -> None:
     for line in sys.stdin.buffer:
         if not line.endswith(b"\n"):
             return  # whoever asked was ended in the middle of it
-        answer = _Run(json.loads(line), account).answer()
+        request = json.loads(line)
+        try:
+            answer = _Run(request, account).answer()
+        except FileNotFoundError:
+            if Path(request["root"]).is_dir():
+                raise
+            return  # whoever asked is gone, and the folder with it
         try:
             os.write(answers, json.dumps(answer).encode() + b"\n")
         except BrokenPipeError:
