@@ -8,12 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swe_rm.__main__ import main
 from swe_rm.bridges.trl import SweRm
+from swe_rm.calibrate import fit
 from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.playground.actions import TEST, Choice, Options
 from swe_rm.playground.world import PlaygroundTask, read_world
@@ -29,6 +31,8 @@ from swe_rm.rl.warmup import warm
 from swe_rm.rl.wording import ACTIONS, CLAIM, CLAIMED, Order, Wording
 from swe_rm.sources import open_pile
 from swe_rm.trajectory import Outcome
+from swe_rm.verifiers.calibrated import Calibration
+from swe_rm.verifiers.calibrated import save as save_calibration
 
 pytest.importorskip("minisweagent", reason="the extra agents is not installed")
 
@@ -280,6 +284,11 @@ def test_attempts_of_a_policy_are_read_as_what_they_were(world: Path, field: Fie
     assert again.read_bytes() == out.read_bytes()
     with pytest.raises(SweRmError, match="holds no policy"):
         write_attempts(tmp_path, tasks, field, again, name="warm", attempts=1)
+    labels = tmp_path / "labels.jsonl"
+    assert main(["playground", "label", str(out), "--tasks", str(world), "--out", str(labels)]) == 0
+    resolved = [json.loads(line)["resolved"] for line in labels.read_text().splitlines()]
+    assert resolved == [one.outcome is Outcome.RESOLVED for one in found]  # one without a patch handed nothing in
+    assert "" in {one.trajectory.patch for one in found}
 
 
 @pytest.mark.filterwarnings("ignore:.*mtime may not be reliable")
@@ -383,11 +392,39 @@ def test_another_verifier_at_the_same_place_is_another_run(world: Path, tmp_path
     assert made.digest() not in digests
 
 
+def test_a_verifier_made_of_others_is_another_when_they_are(world: Path, tmp_path: Path) -> None:
+    folder, verdicts, file = tmp_path / "inner", tmp_path / "verdicts.jsonl", tmp_path / "theirs.yaml"
+    folder.mkdir()
+    found = Calibration(
+        verifier=str(folder), verifier_name="inner@1", tasks=(), base_rate=0.5, ece_before=None, ece_after=None,
+        calibrator=fit("platt", np.linspace(0, 1, 8), np.arange(8) % 3 == 0),
+    )  # fmt: skip
+    save_calibration(tmp_path / "calibrated", found)
+    file.write_text("{name: theirs, version: '1', engine: {kind: swe-rm, url: 'http://h', patience: {tries: 1}}}")
+    specs = [f"calibrated:{tmp_path / 'calibrated'}", f"recorded:{verdicts}", str(file), f"mean:{folder},{file}"]
+    runs = [config(world, tmp_path / "a", reward="hybrid", verifier=spec) for spec in specs]
+
+    def told() -> list[str]:
+        return [run.digest() for run in runs]
+
+    (folder / "weights").write_text("one")
+    verdicts.write_text("one")
+    before = told()
+    assert told() == before
+    for changed, seen in ((folder / "weights", {0, 3}), (verdicts, {1}), (tmp_path / "template.jinja", {2, 3})):
+        changed.write_text("other")
+        after = told()
+        assert {place for place in range(4) if after[place] != before[place]} >= seen
+        before = after
+    verdicts.unlink()
+    with pytest.raises(SweRmError, match=r"verdicts\.jsonl: No such file"):
+        runs[1].digest()
+
+
 def test_every_action_is_one_token() -> None:
     assert len(set(ACTIONS)) == len(ACTIONS) == 25
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")  # TRL says it of the transformers it is given
 @pytest.mark.filterwarnings("ignore:.*mtime may not be reliable")
 def test_a_run_that_is_killed_goes_on_to_the_same_curve(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -208,7 +208,7 @@ def test_a_run_whose_files_are_damaged_is_named_and_the_others_run(
     damaged.parent.mkdir(parents=True)
     damaged.write_text('{"digest": "')
     one, other = run_all(Plan.load(file), say=lambda line: None, train=trainer)
-    assert (one.result, one.reason) == (None, f"{damaged}: is no JSON object")
+    assert (one.result, one.reason) == (None, f"{damaged}: is no JSON")
     assert other.result
 
 
@@ -221,6 +221,22 @@ def test_the_result_of_another_config_is_not_taken_for_this_ones(
     foreign.write_text('{"digest": "of another"}')
     (one,) = run_all(Plan.load(file), say=lambda line: None, train=trainer)
     assert (one.result, one.reason) == (None, f"{foreign}: is the result of another config; give another out")
+
+
+def test_the_log_of_a_run_that_goes_on_is_cut_to_whole_lines_of_what_was_saved(tmp_path: Path, world: Path) -> None:
+    config = Plan.load(plan(tmp_path, world, {"both": {}}, seeds=[0])).runs()[0].config
+    saved = config.out / "state" / "checkpoint-4"
+    saved.mkdir(parents=True)
+    (saved / "trainer_state.json").write_text("{}")
+    log = config.out / "log.jsonl"
+    lines = ['{"step": 2}', "3", "[]", '{"stop": 3}', '{"step": 4}', '{"step": 6}', '{"step"']
+    log.write_text("\n".join(lines))
+    journal = Journal(config)
+    assert (journal.begin(), journal.resumed) == (saved, 4)
+    assert journal.logged() == [{"step": 2}, {"step": 4}]
+    log.write_bytes(b"\xff\n")
+    with pytest.raises(SweRmError, match=r"log\.jsonl: is no text"):
+        journal.begin()
 
 
 def test_a_run_in_whose_folder_somebody_works_is_left_alone(tmp_path: Path, world: Path) -> None:

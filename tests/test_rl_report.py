@@ -21,7 +21,7 @@ from swe_rm.report import document
 from swe_rm.resampling import resample_weights
 from swe_rm.rl import foretold
 from swe_rm.rl.curves import MAX_DRAWN, draw, panels
-from swe_rm.rl.outcome import Outcome, outcome
+from swe_rm.rl.outcome import ArmsOutcome, outcome
 from swe_rm.rl.quality import judged
 from swe_rm.rl.rates import area, rates
 from swe_rm.rl.report_text import differences
@@ -154,11 +154,11 @@ def arms(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(arms: Path) -> Outcome:
+def found(arms: Path) -> ArmsOutcome:
     return outcome(read_runs(arms))
 
 
-def test_arms_are_told_with_what_they_did(arms: Path, found: Outcome) -> None:
+def test_arms_are_told_with_what_they_did(arms: Path, found: ArmsOutcome) -> None:
     assert list(found.arms) == ["also", "bad", "good"]
     good = found.arms["good"]
     assert (good.seeds, good.verifier, good.reward) == ((0, 1, 2), "good@1", "execution-free")
@@ -175,7 +175,7 @@ def test_arms_are_told_with_what_they_did(arms: Path, found: Outcome) -> None:
     assert found.settings == {"verifier": {"also": "also@1", "bad": "bad@1", "good": "good@1"}}
 
 
-def test_batches_are_told_in_stretches(arms: Path, found: Outcome) -> None:
+def test_batches_are_told_in_stretches(arms: Path, found: ArmsOutcome) -> None:
     log = [json.loads(line) for line in (arms / "good" / "seed-1" / "log.jsonl").read_text().splitlines()]
     batches = [line for line in log if line["kind"] == "batch"]
     part = found.arms["good"].splits["batches"]
@@ -184,7 +184,7 @@ def test_batches_are_told_in_stretches(arms: Path, found: Outcome) -> None:
     assert found.arms["good"].reward_final.value == pytest.approx(0.5)
 
 
-def test_a_difference_is_shown_or_is_said_not_to_be(found: Outcome) -> None:
+def test_a_difference_is_shown_or_is_said_not_to_be(found: ArmsOutcome) -> None:
     said = {str(one).partition(" [")[0].rstrip("+-.0123456789 "): one for one in found.differences}
     assert len(said) == len(found.differences) == 3 * 4 * 2
     assert said["held_out_tasks final: bad - good"].shown
@@ -290,6 +290,11 @@ def spoil(file: Path, old: str, new: str) -> None:
         ("log.jsonl", "{", "", "log.jsonl: line 1: is no JSON"),
         ("log.jsonl", '"look"', '"lock"', "log.jsonl: has looks"),
         ("log.jsonl", '"held_out_tasks"', '"elsewhere"', "log.jsonl: has looks at other splits"),
+        ("log.jsonl", '"resolved": ', '"resolved": 9', "log.jsonl: line 1: splits.*counts more than 12 attempts"),
+        ("log.jsonl", '"loops": ', '"loops": -', "log.jsonl: line 1: splits.*greater than or equal to 0"),
+        ("log.jsonl", "[1, 2]", "[3, 2]", "log.jsonl: line 1: splits.*counts more than"),
+        ("log.jsonl", "[1, 2]", "[2, 2]", "log.jsonl: line 1: splits.*by_task: does not come to"),
+        ("log.jsonl", '"splits": {', '"splits": {}, "more": {', "log.jsonl: line 1: splits: .*at least 1"),
     ],
 )
 def test_a_run_that_is_not_as_it_was_written_is_one_line(
@@ -302,6 +307,18 @@ def test_a_run_that_is_not_as_it_was_written_is_one_line(
     assert main(["rl", "report", str(tmp_path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(reason, line)
+
+
+def test_a_damaged_run_is_left_out_with_a_line_and_the_others_are_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(3):
+        write_run(tmp_path / "a" / f"seed-{seed}", seed)
+    spoil(tmp_path / "a" / "seed-1" / "result.json", "{", "")
+    assert main(["rl", "report", str(tmp_path), "--json", str(tmp_path / "told.json")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"a/seed-1: left out, .*result\.json: is no JSON", line)
+    assert at(json.loads((tmp_path / "told.json").read_text()), "/arms/a/seeds") == [0, 2]
 
 
 def test_runs_of_an_arm_that_differ_are_refused(tmp_path: Path) -> None:
@@ -403,7 +420,7 @@ def evaluated(tmp_path: Path) -> list[str]:
     return words
 
 
-def test_verifiers_are_compared_on_the_same_attempts(found: Outcome, evaluated: list[str]) -> None:
+def test_verifiers_are_compared_on_the_same_attempts(found: ArmsOutcome, evaluated: list[str]) -> None:
     rows, (pair,) = judged([Path(word) for word in evaluated[1::2]], found, resamples=400)
     assert [(row.verifier, row.arms, row.k) for row in rows] == [("good@1", ("good",), 4), ("bad@1", ("bad",), 4)]
     good, bad = rows
@@ -420,7 +437,7 @@ def test_verifiers_are_compared_on_the_same_attempts(found: Outcome, evaluated: 
         judged([file, file], found)
 
 
-def test_a_verifier_is_equivalent_to_itself(found: Outcome, evaluated: list[str], tmp_path: Path) -> None:
+def test_a_verifier_is_equivalent_to_itself(found: ArmsOutcome, evaluated: list[str], tmp_path: Path) -> None:
     content = json.loads(Path(evaluated[1]).read_text())
     other = tmp_path / "other.json"
     other.write_text(json.dumps(content | {"verifier": "twin@1"}))
@@ -496,7 +513,7 @@ def test_verifiers_without_a_figure_or_a_split_are_left_out_before_they_are_coun
     assert {one.split: one.n_verifiers for one in told} == {"held_out_tasks": 5, "held_out_packages": 4}
 
 
-def test_predictions_that_cannot_be_tested_are_one_line(prediction: Path, found: Outcome, tmp_path: Path) -> None:
+def test_predictions_that_cannot_be_tested_are_one_line(prediction: Path, found: ArmsOutcome, tmp_path: Path) -> None:
     with pytest.raises(SweRmError, match="3 of its verifiers are the reward"):
         foretold.foretold(prediction, found)
     prediction.write_text(prediction.read_text().replace('"auc"', '"ouc"', 1))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from swe_rm import attention, batch, decoder, weights
+from swe_rm import attention, batch, decoder, output, weights
 from swe_rm import experts as swe_rm_experts
 from swe_rm.attention import Backend as Backend
 from swe_rm.decoder import Network as Network
@@ -195,9 +195,7 @@ def turn_row(log: batch.Tokens, ends: Sequence[int], suffixes: Sequence[batch.To
 
 def write_card(folder: Path, card: Card) -> None:
     """Write the card so that a reader never sees half of it."""
-    partial = folder / f"{CARD_FILE}.partial"
-    partial.write_text(card.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    partial.replace(folder / CARD_FILE)
+    output.put(folder / CARD_FILE, card.model_dump_json(indent=1) + "\n")
 
 
 def read_card(folder: Path) -> Card:

@@ -1,6 +1,8 @@
-"""Files that appear whole or not at all, compressed as their ending says."""
+"""Files that appear whole or not at all, compressed as their ending says, and folders that one process works in."""
 
+import fcntl
 import gzip
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,33 @@ def whole(file: Path) -> Iterator[Path]:
         partial = folder / file.name
         yield partial
         partial.replace(file.resolve())
+
+
+def put(file: Path, text: str) -> None:
+    """Write a small file in place of what is there. Raises SweRmError when nothing can be written there."""
+    with whole(file) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def alone(folder: Path, *, wait: bool) -> Iterator[None]:
+    """No other process that asks for it works in the folder, which is made, meanwhile.
+
+    Raises SweRmError where another one does and there is no `wait`, or when the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise SweRmError(f"{folder}: cannot be written: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise SweRmError(f"{folder}: another process is at work there") from None
+        yield
+    finally:
+        os.close(held)
 
 
 @contextmanager

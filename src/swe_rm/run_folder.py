@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from swe_rm import model, parallel
+from swe_rm import model, output, parallel
 from swe_rm.errors import SweRmError
 from swe_rm.model import Network
 from swe_rm.recipe import TrainConfig
@@ -64,9 +64,7 @@ class RunFolder:
             return
         folder = f"checkpoint-{step}"
         content = {"step": step, "folder": folder, "digest": self._digest, "config": self._config.portable()}
-        partial = self.state / f"{STATE_FILE}.partial"
-        partial.write_text(json.dumps(content), encoding="utf-8")
-        partial.replace(self.state / STATE_FILE)
+        output.put(self.state / STATE_FILE, json.dumps(content))
         for other in self.state.glob("checkpoint-*"):
             if other.name != folder:
                 shutil.rmtree(other)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from swe_rm import training_data
+from swe_rm import output, training_data
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting
 from swe_rm.experiment.view import shown
@@ -167,8 +167,10 @@ def _warm_up(cell: Cell, known: Mapping[str, Labelled], folder: Path) -> None:
     """The model that all arms start from: next tokens of the attempts to train on, labels unused."""
     assert cell.warmup is not None
     making = folder.with_name(f"{folder.name}.making")
-    _fit(cell.warmup.model_copy(update={"out": making}), [known[one] for one in cell.warmup_attempts])
-    making.rename(folder)
+    with output.alone(folder.parent, wait=True):
+        if not folder.is_dir():  # another experiment has not made it meanwhile
+            _fit(cell.warmup.model_copy(update={"out": making}), [known[one] for one in cell.warmup_attempts])
+            making.rename(folder)
 
 
 def _fitted(cell: Cell, items: Sequence[Labelled]) -> Verifier:
@@ -209,9 +211,7 @@ def _mean(verdicts: Mapping[str, Verdict], name: str) -> float | None:
 def _write(out: Path, found: Result) -> None:
     """The result alone stays: weights of a hundred cells would fill a disk."""
     out.mkdir(parents=True, exist_ok=True)
-    partial = out / f"{RESULT_FILE}.partial"
-    partial.write_text(found.model_dump_json() + "\n", encoding="utf-8")
-    partial.replace(out / RESULT_FILE)
+    output.put(out / RESULT_FILE, found.model_dump_json() + "\n")
     shutil.rmtree(out / _MODEL_FOLDER, ignore_errors=True)
 
 

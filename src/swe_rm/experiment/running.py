@@ -48,7 +48,7 @@ class Planned(Noun):
     cells: tuple[PlannedCell, ...]
 
 
-class Training(NamedTuple):
+class CellJob(NamedTuple):
     """A cell as a job."""
 
     cell: Cell
@@ -95,7 +95,7 @@ def run(
     threads: int = 1,
     say: Callable[[str], None] = print,
     watch: Callable[[Any], Any] = iter,
-) -> list[Done[Training]]:
+) -> list[Done[CellJob]]:
     """Run what is not finished yet; what became of each cell. `out` gets a folder for the experiment, and one for the
     cells of all experiments, by digest.
 
@@ -109,7 +109,7 @@ def run(
         made = experiment(definition, profile, arms_per_value(definition.per_value, values), changes)
     planned = [_cell(made, arm, seed, files, out, pools) for seed in definition.seeds for arm in made.settings]
     _keep(out / made.name, made, planned, pools)
-    return jobs.run_all([Training(one) for one in planned], parallel, threads, say)
+    return jobs.run_all([CellJob(one) for one in planned], parallel, threads, say)
 
 
 class _Pools:
@@ -208,8 +208,7 @@ def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools
     if file.is_file() and (there := read_planned(folder)).digest != whole.digest:
         raise SweRmError(f"{folder}: holds {there.experiment.name} with other settings or files; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    with output.whole(file) as partial:
-        partial.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    output.put(file, whole.model_dump_json(indent=1) + "\n")
 
 
 def read_planned(folder: Path) -> Planned:

@@ -1,15 +1,13 @@
 """What decided the attempts of a folder, kept beside them: no later call adds attempts that were decided otherwise."""
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from swe_rm import output
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.playground import deciding
 from swe_rm.playground.sandbox import Limits
@@ -46,12 +44,8 @@ def claim(out: Path, settings: Manifest, tasks: Sequence[PlaygroundTask]) -> Non
     is not known; RecordError when its manifest cannot be read.
     """
     settings = settings.model_copy(update={"code": deciding.digest(deciding.SCRIPTS | deciding.RUNS)})
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with _alone(out):
-            _claim(out, settings, {task.instance_id: digest(task) for task in tasks})
-    except OSError as error:
-        raise SweRmError(f"{out}: cannot be written: {error.strerror}") from None
+    with output.alone(out, wait=True):
+        _claim(out, settings, {task.instance_id: digest(task) for task in tasks})
 
 
 def _claim(out: Path, settings: Manifest, now: Mapping[str, str]) -> None:
@@ -63,20 +57,7 @@ def _claim(out: Path, settings: Manifest, now: Mapping[str, str]) -> None:
         there = earlier.tasks
     elif any(not one.name.startswith(".") for one in out.iterdir()):
         raise SweRmError(f"{out}: holds no {MANIFEST} that says what decided its attempts; give another --out")
-    partial = out / f".{MANIFEST}"
-    partial.write_text(settings.model_copy(update={"tasks": {**there, **now}}).model_dump_json(indent=1) + "\n")
-    partial.replace(file)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Of processes that claim a folder, one at a time: a manifest is read, added to and written."""
-    held = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(held)
+    output.put(file, settings.model_copy(update={"tasks": {**there, **now}}).model_dump_json(indent=1) + "\n")
 
 
 def _refuse_other(out: Path, earlier: Manifest, settings: Manifest, now: Mapping[str, str]) -> None:

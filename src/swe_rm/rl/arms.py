@@ -9,13 +9,14 @@ from swe_rm import jobs
 from swe_rm.jobs import Done
 from swe_rm.playground.world import read_world
 from swe_rm.rl.journal import Journal
+from swe_rm.rl.measuring import percent
 from swe_rm.rl.plan import Plan, PlannedRun
 
 TRAIN = (sys.executable, "-m", "swe_rm", "rl", "train")
 """What runs a config, whose file is the last word."""
 
 
-class Training(NamedTuple):
+class RunJob(NamedTuple):
     """One run as a job."""
 
     run: PlannedRun
@@ -54,11 +55,7 @@ class Training(NamedTuple):
         )
 
 
-Ran = Done[Training]
-"""What became of one run."""
-
-
-def run_all(plan: Plan, say: Callable[[str], None] = print, train: Sequence[str] = TRAIN) -> list[Ran]:
+def run_all(plan: Plan, say: Callable[[str], None] = print, train: Sequence[str] = TRAIN) -> list[Done[RunJob]]:
     """Run what is not finished yet, in the plan's order; what became of each run.
 
     A run that fails has its reason and the others go on. Called again after a kill, runs go on from their checkpoints.
@@ -67,16 +64,11 @@ def run_all(plan: Plan, say: Callable[[str], None] = print, train: Sequence[str]
     planned = plan.runs()
     for world in {run.config.world for run in planned}:
         read_world(world)
-    return jobs.run_all([Training(run, train) for run in planned], plan.parallel, plan.threads, say)
+    return jobs.run_all([RunJob(run, train) for run in planned], plan.parallel, plan.threads, say)
 
 
-def row(ran: Ran) -> dict[str, Any]:
+def row(ran: Done[RunJob]) -> dict[str, Any]:
     """As `rl arms --json` lists it."""
     run = ran.job.run
     told = {"arm": run.arm, "seed": run.seed, "out": str(run.config.out)}
     return {**told, "reason": ran.reason or None, "result": ran.result}
-
-
-def percent(rate: float | None) -> str:
-    """A share, with one decimal; a dash where it is unknown."""
-    return "-" if rate is None else f"{100 * rate:.1f}%"

@@ -12,6 +12,7 @@ from swe_rm.rl.field import AT_ONCE, Asked, Field, Played
 from swe_rm.rl.measuring import Tally
 from swe_rm.rl.policy import Speaker
 from swe_rm.rl.wording import PAD, Order, Wording
+from swe_rm.sources import mini_swe_agent
 from swe_rm.trajectory import Outcome
 
 _RESOLVED = {Outcome.RESOLVED: True, Outcome.UNRESOLVED: False, Outcome.UNKNOWN: None}
@@ -53,7 +54,8 @@ def row(played: Played, name: str, number: int) -> dict[str, Any]:
         "problem_statement": played.task.problem_statement,
         "policy": name,
         "attempt": number,
-        "scaffold": "mini-swe-agent",
+        "source": mini_swe_agent.NAME,  # which hands in whatever there is: no patch is none, not one that was lost
+        "scaffold": mini_swe_agent.NAME,
         "messages": played.messages,
         "patch": played.patch,
         "finished": played.finished,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from swe_rm import config_file
+from swe_rm.errors import SweRmError
 from swe_rm.playground import deciding
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.world import TASKS
@@ -143,7 +144,10 @@ class RLConfig(Noun):
         return Reward(self.reward, self.gamma, self.clip_score, self.centre)
 
     def digest(self) -> str:
-        """Hex digest of what decides the curve: where files lie and how many work at once does not."""
+        """Hex digest of what decides the curve: where files lie and how many work at once does not.
+
+        Raises SweRmError where a file that the verifier is read from cannot be.
+        """
         content = self.model_dump(mode="json", exclude={*_PLACES, *NOT_DECIDING})
         return _digest({**content, "tasks": self._tasks(), "code": _code(), "weights": _content(self.verifier)})
 
@@ -182,20 +186,22 @@ def _code() -> str:
 
 
 def _content(verifier: str | None) -> list[tuple[str, int, str]]:
-    """Names, sizes and hashes of a verifier's files where it is a folder: another one may come to lie there.
+    """Names, sizes and hashes of the files that a verifier is read from: others may come to lie there.
 
     Of long files the hash is of the first and the last megabyte.
     """
-    if verifier is None or not Path(verifier).is_dir():
-        return []
+    from swe_rm.verifiers import files
+
     found = []
-    for path in sorted(Path(verifier).rglob("*")):
-        if path.is_file():
+    for path in files(verifier) if verifier else ():
+        try:
+            size = path.stat().st_size
             with path.open("rb") as file:
                 begin = file.read(_HASHED)
-                file.seek(max(file.tell(), path.stat().st_size - _HASHED))
-                read = hashlib.sha256(begin + file.read()).hexdigest()
-            found.append((str(path.relative_to(verifier)), path.stat().st_size, read))
+                file.seek(max(file.tell(), size - _HASHED))
+                found.append((path.name, size, hashlib.sha256(begin + file.read()).hexdigest()))
+        except OSError as error:
+            raise SweRmError(f"{path}: {error.strerror}") from None
     return found
 
 

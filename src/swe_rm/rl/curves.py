@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from swe_rm.page import safe
 from swe_rm.plot import Axes, round_step, short
-from swe_rm.rl.outcome import Outcome
+from swe_rm.rl.outcome import ArmsOutcome
 from swe_rm.rl.runs import BATCHES
 
 MAX_DRAWN = 6
@@ -45,12 +45,12 @@ class Panel(NamedTuple):
     axes: Axes
 
 
-def classes(found: Outcome) -> dict[str, str]:
+def classes(found: ArmsOutcome) -> dict[str, str]:
     """Arm -> the class of its line, of those that are drawn."""
     return {arm: f"v{number}" for number, arm in enumerate(list(found.arms)[:MAX_DRAWN], 1)}
 
 
-def panels(found: Outcome) -> list[Panel]:
+def panels(found: ArmsOutcome) -> list[Panel]:
     """A plot for each split that an arm has."""
     return [
         Panel(split, title, _axes(found, split, title))
@@ -59,7 +59,7 @@ def panels(found: Outcome) -> list[Panel]:
     ]
 
 
-def _axes(found: Outcome, split: str, title: str) -> Axes:
+def _axes(found: ArmsOutcome, split: str, title: str) -> Axes:
     drawn = {name: found.arms[name].splits[split] for name in classes(found) if split in found.arms[name].splits}
     end = max((part.trained_on[-1] for part in drawn.values()), default=1)
     top = _top(found)
@@ -82,7 +82,7 @@ def _axes(found: Outcome, split: str, title: str) -> Axes:
     return axes
 
 
-def _top(found: Outcome) -> float:
+def _top(found: ArmsOutcome) -> float:
     """The end of all y axes: the first tenth above all means and the ends of their bands, or 1."""
     highest = max(
         (max(one.value or 0, one.interval[1] if one.interval else 0)
@@ -93,7 +93,7 @@ def _top(found: Outcome) -> float:
     return min(1.0, max(0.1, math.ceil(10 * highest - 1e-9) / 10))
 
 
-def draw(found: Outcome, file: Path) -> None:
+def draw(found: ArmsOutcome, file: Path) -> None:
     """Write all panels as one picture that needs no page."""
     width, height = _PANEL
     drawn, css = panels(found), classes(found)

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from swe_rm.errors import MissingExtraError, RecordError, SweRmError
 from swe_rm.figures import Interval
 from swe_rm.metrics import Floats, divide
-from swe_rm.rl.outcome import Outcome
+from swe_rm.rl.outcome import ArmsOutcome
 from swe_rm.rl.runs import HELD_OUT
 from swe_rm.trajectory import Noun
 
@@ -72,7 +72,7 @@ class _Prediction(Noun):
     verifiers: tuple[_Predicted, ...] = Field(min_length=1)
 
 
-def foretold(file: Path, found: Outcome) -> list[Agreement]:
+def foretold(file: Path, found: ArmsOutcome) -> list[Agreement]:
     """How the figures of a prediction agree with the final rates of the arms whose reward was a score alone.
 
     `file` is what `scripts/predict_order.py --json` wrote. Raises RecordError for another, SweRmError where two arms
@@ -111,7 +111,7 @@ def _read(file: Path) -> _Prediction:
         raise RecordError(str(file), where, f"no prediction of predict_order: {first['msg']}") from None
 
 
-def _scored_alone(found: Outcome) -> dict[str, str]:
+def _scored_alone(found: ArmsOutcome) -> dict[str, str]:
     """Verifier -> the arm whose reward is its score and nothing else."""
     arms: dict[str, str] = {}
     for name, arm in found.arms.items():

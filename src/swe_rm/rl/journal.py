@@ -1,15 +1,14 @@
 """The folder of one run: what it resumes from, its log, its result, and whose run it is."""
 
-import fcntl
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from swe_rm import output
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.rl.config import NOT_DECIDING, RLConfig
 
@@ -52,12 +51,15 @@ class Journal:
         file = self.out / RESULT_FILE
         if not file.is_file():
             return None
-        if (found := _document(file)).get("digest") != self._digest:
+        if (found := document(file)).get("digest") != self._digest:
             raise SweRmError(f"{file}: is the result of another config; give another out")
         return found
 
     def begin(self) -> Path | None:
-        """The checkpoint to go on from, the log cut to it; None at the start of a run."""
+        """The checkpoint to go on from, the log cut to it; None at the start of a run.
+
+        Raises RecordError for a log that is no text.
+        """
         self.out.mkdir(parents=True, exist_ok=True)
         if not self._run():
             self.note_run({})
@@ -65,25 +67,13 @@ class Journal:
         self.resumed = int(checkpoint.name.rpartition("-")[2]) if checkpoint else 0
         log = self.out / LOG_FILE
         if log.is_file():
-            kept = [line for line in log.read_text(encoding="utf-8").splitlines() if _is_until(line, self.resumed)]
-            partial = log.with_name(f"{log.name}.partial")
-            partial.write_text("".join(f"{line}\n" for line in kept if checkpoint), encoding="utf-8")
-            partial.replace(log)
+            kept = [line for line in _lines(log) if _is_until(line, self.resumed)]
+            output.put(log, "".join(f"{line}\n" for line in kept if checkpoint))
         return checkpoint
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
+    def alone(self) -> AbstractContextManager[None]:
         """Nobody else works in the folder meanwhile. Raises SweRmError where somebody does."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        held = os.open(self.out, os.O_RDONLY)
-        try:
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SweRmError(f"{self.out}: another process is at work there") from None
-            yield
-        finally:
-            os.close(held)
+        return output.alone(self.out, wait=False)
 
     def note_run(self, more: Mapping[str, Any]) -> None:
         """Write down whose run it is."""
@@ -100,7 +90,7 @@ class Journal:
     def logged(self) -> list[dict[str, Any]]:
         """The log so far."""
         file = self.out / LOG_FILE
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.is_file() else []
+        return [json.loads(line) for line in _lines(file)] if file.is_file() else []
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result; of what only an unfinished run needs nothing stays."""
@@ -109,7 +99,7 @@ class Journal:
 
     def _run(self) -> dict[str, Any]:
         file = self.out / RUN_FILE
-        return _document(file) if file.is_file() else {}
+        return document(file) if file.is_file() else {}
 
     def _refuse_other(self) -> None:
         run = self._run()
@@ -143,18 +133,34 @@ def _is_whole(folder: Path) -> bool:
 def _is_until(line: str, step: int) -> bool:
     try:
         return float(json.loads(line)["step"]) <= step
-    except ValueError:
+    except (ValueError, TypeError, KeyError):
         return False  # cut off by the kill
 
 
-def _document(file: Path) -> dict[str, Any]:
+def document(file: Path) -> dict[str, Any]:
+    """What is in a JSON file of a run. Raises RecordError where that is no object, or cannot be read."""
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
-        raise RecordError(str(file), "", "is no JSON object") from None
+        found = json.loads(read_text(file))
+    except ValueError:
+        raise RecordError(str(file), "", "is no JSON") from None
+    if not isinstance(found, dict):
+        raise RecordError(str(file), "", "is no JSON object")
+    return found
+
+
+def read_text(file: Path) -> str:
+    """A file of a run. Raises RecordError where it is no text, or cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecordError(str(file), "", error.strerror or "cannot be read") from None
+    except UnicodeDecodeError as error:
+        raise RecordError(str(file), "", f"is no text: {error.reason}") from None
+
+
+def _lines(file: Path) -> list[str]:
+    return read_text(file).splitlines()
 
 
 def _write(file: Path, content: Mapping[str, Any]) -> None:
-    partial = file.with_name(f"{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    partial.replace(file)
+    output.put(file, json.dumps(content, indent=1) + "\n")

@@ -108,3 +108,8 @@ def _by_task(played: Sequence[Played]) -> dict[str, tuple[int, int]]:
 def _mixed(tasks: Sequence[PlaygroundTask]) -> list[PlaygroundTask]:
     """In an order that says nothing of them, so that the first ones are of every package."""
     return sorted(tasks, key=lambda task: hashlib.sha256(task.instance_id.encode()).digest())
+
+
+def percent(rate: float | None) -> str:
+    """A share, with one decimal; a dash where it is unknown."""
+    return "-" if rate is None else f"{100 * rate:.1f}%"

@@ -89,7 +89,7 @@ class Difference(Noun):
         return f"{self.split} {self.figure}: {self.one} - {self.other} {told} [{bounds}]{ending}"
 
 
-class Outcome(NamedTuple):
+class ArmsOutcome(NamedTuple):
     """What was found of all arms."""
 
     arms: dict[str, Arm]
@@ -126,11 +126,11 @@ class Outcome(NamedTuple):
         }
 
 
-def outcome(found: Found) -> Outcome:
+def outcome(found: Found) -> ArmsOutcome:
     """Measure the arms and compare them pair by pair. Raises SweRmError where arms were looked at other tasks."""
     measured = {arm: _Measured(runs) for arm, runs in found.arms.items()}
     _check_same_tasks(measured)
-    return Outcome(
+    return ArmsOutcome(
         arms={name: one.arm() for name, one in measured.items()},
         differences=tuple(_differences(measured)),
         settings=_settings(found.arms),

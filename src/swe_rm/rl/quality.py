@@ -11,7 +11,7 @@ from swe_rm.entries import read_evaluation
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.figures import Figures, Interval, Measured, Metrics, Pool, pool_from
 from swe_rm.resampling import Resampled, interval, reflected, resample
-from swe_rm.rl.outcome import Outcome
+from swe_rm.rl.outcome import ArmsOutcome
 from swe_rm.trajectory import Noun
 
 EQUIVALENT = 0.02
@@ -22,7 +22,7 @@ SHOWN_K = (2, 4, 8, 16, 32)
 """Beside the widest K that half of the tasks have."""
 
 
-class Judged(Noun):
+class Quality(Noun):
     """A verifier on logged attempts."""
 
     verifier: str
@@ -73,7 +73,7 @@ class Pair(Noun):
         return tuple(k for k, apart in self.rm_at_k.items() if apart.is_equivalent)
 
 
-def judged(files: Sequence[Path], found: Outcome, resamples: int = RESAMPLES) -> tuple[list[Judged], list[Pair]]:
+def judged(files: Sequence[Path], found: ArmsOutcome, resamples: int = RESAMPLES) -> tuple[list[Quality], list[Pair]]:
     """Verifiers by what `evaluate --json` wrote of each, on the same attempts, and every two of them compared.
 
     Raises SweRmError for two files of one verifier or of other attempts, RecordError for one that is no such document.
@@ -120,11 +120,11 @@ def _wanted(figures: Metrics) -> list[int]:
 
 
 def _judged(
-    figures: Metrics, intervals: Mapping[str, Interval | None], scores: metrics.Floats, found: Outcome
-) -> Judged:
+    figures: Metrics, intervals: Mapping[str, Interval | None], scores: metrics.Floats, found: ArmsOutcome
+) -> Quality:
     k = figures.widest_k
     floor, _ = metrics.noise_floors(scores) or (None, None)
-    return Judged(
+    return Quality(
         verifier=str(figures.verifier),
         arms=tuple(name for name, arm in found.arms.items() if arm.verifier == figures.verifier),
         k=k,

@@ -9,8 +9,8 @@ from swe_rm.pages.cited import cited, spanned
 from swe_rm.plot import legend
 from swe_rm.rl.curves import MAX_DRAWN, classes, panels
 from swe_rm.rl.foretold import GROUPS, PREDICTORS, Agreement
-from swe_rm.rl.outcome import Outcome
-from swe_rm.rl.quality import Judged, Pair
+from swe_rm.rl.outcome import ArmsOutcome
+from swe_rm.rl.quality import Pair, Quality
 from swe_rm.rl.report_text import pairs_told, splits, title
 from swe_rm.rl.runs import HABITS
 from swe_rm.spread import Figure
@@ -20,7 +20,7 @@ _RATES = {"start": ".1%", "final": ".1%", "gain": "+.1%", "area": ".1%"}
 
 
 def write_outcome(
-    found: Outcome, path: Path, rows: Sequence[Judged], pairs: Sequence[Pair], told: Sequence[Agreement]
+    found: ArmsOutcome, path: Path, rows: Sequence[Quality], pairs: Sequence[Pair], told: Sequence[Agreement]
 ) -> None:
     """Write the page; names are escaped, and figures say where in the JSON they stand."""
     headings = {
@@ -50,7 +50,7 @@ def write_outcome(
     path.write_text(whole, encoding="utf-8")
 
 
-def _curves(found: Outcome) -> str:
+def _curves(found: ArmsOutcome) -> str:
     css = classes(found)
     drawn = []
     for panel in panels(found):
@@ -84,7 +84,7 @@ def _cell(one: Figure, *place: str | int, form: str = ".1%") -> str:
     return cited(one.value, *place, "value", form=form) + told
 
 
-def _rates(found: Outcome) -> str:
+def _rates(found: ArmsOutcome) -> str:
     rows: list[list[str]] = []
     for split in splits(found):
         rows.append([safe(title(found, split))])
@@ -97,7 +97,7 @@ def _rates(found: Outcome) -> str:
     return html_table(caption, ["arm", "seeds", *_RATES], rows)
 
 
-def _differences(found: Outcome) -> str:
+def _differences(found: ArmsOutcome) -> str:
     rows = [
         [
             f"{safe(one.split)} {one.figure}: {safe(one.one)} less {safe(one.other)}",
@@ -112,7 +112,7 @@ def _differences(found: Outcome) -> str:
     return html_table(caption, ["", "seeds", "difference", "95% interval", ""], rows) if rows else ""
 
 
-def _habits(found: Outcome) -> str:
+def _habits(found: ArmsOutcome) -> str:
     rows: list[list[str]] = []
     for split in splits(found):
         rows.append([safe(split)])
@@ -129,7 +129,7 @@ def _habits(found: Outcome) -> str:
     return html_table(caption, ["arm", *(habit.replace("_", " ") for habit in HABITS)], rows)
 
 
-def _verifiers(rows: Sequence[Judged], pairs: Sequence[Pair]) -> str:
+def _verifiers(rows: Sequence[Quality], pairs: Sequence[Pair]) -> str:
     if not rows:
         return ""
     k = rows[0].k
@@ -171,7 +171,7 @@ def _foretold(told: Sequence[Agreement]) -> str:
     return html_table(caption, ["predictor", "verifiers", "Spearman", "simulated ahead by"], rows) if rows else ""
 
 
-def _settings(found: Outcome) -> str:
+def _settings(found: ArmsOutcome) -> str:
     answered = {name: arm.verifier or "none" for name, arm in found.arms.items()}
     rows = [
         [safe(key), *(safe(values[name]) for name in found.arms)]

@@ -12,8 +12,8 @@ from swe_rm.figures import Interval
 from swe_rm.page import UNDEFINED, decimals
 from swe_rm.printable import printable
 from swe_rm.rl.foretold import GROUPS, PREDICTORS, Agreement
-from swe_rm.rl.outcome import Outcome, Split
-from swe_rm.rl.quality import EQUIVALENT, Apart, Judged, Pair
+from swe_rm.rl.outcome import ArmsOutcome, Split
+from swe_rm.rl.quality import EQUIVALENT, Apart, Pair, Quality
 from swe_rm.rl.runs import HABITS, HELD_OUT
 from swe_rm.spread import Figure
 
@@ -26,7 +26,7 @@ MANY = 15
 """With more pairs they are counted here; the JSON and the page have all."""
 
 
-def print_outcome(found: Outcome, console: Console) -> None:
+def print_outcome(found: ArmsOutcome, console: Console) -> None:
     """Print the rates and habits in each split, then how the arms differ in the end."""
     console.print(_rates(found))
     console.print(_habits(found))
@@ -36,7 +36,7 @@ def print_outcome(found: Outcome, console: Console) -> None:
     console.print(Text(LEGEND, style="dim"), soft_wrap=True)
 
 
-def differences(found: Outcome) -> Iterator[str]:
+def differences(found: ArmsOutcome) -> Iterator[str]:
     """A line for each pair of arms and held-out split, or how many are shown to differ where there are many."""
     for split in HELD_OUT:
         mine = [one for one in found.differences if (one.split, one.figure) == (split, "final")]
@@ -46,12 +46,12 @@ def differences(found: Outcome) -> Iterator[str]:
             yield f"{split} final: {sum(one.shown for one in mine)} of {len(mine)} pairs of arms are shown to differ"
 
 
-def splits(found: Outcome) -> list[str]:
+def splits(found: ArmsOutcome) -> list[str]:
     """All that an arm has."""
     return list(dict.fromkeys(split for arm in found.arms.values() for split in arm.splits))
 
 
-def _rates(found: Outcome) -> Table:
+def _rates(found: ArmsOutcome) -> Table:
     table = _table("what the arms came to", *COLUMNS)
     for split in splits(found):
         table.add_row(Text(title(found, split), style="bold"))
@@ -61,7 +61,7 @@ def _rates(found: Outcome) -> Table:
     return table
 
 
-def _habits(found: Outcome) -> Table:
+def _habits(found: ArmsOutcome) -> Table:
     headings = (habit.replace("_", " ") for habit in HABITS)
     table = _table("what a policy should not do, per cent of the attempts of the last look", "arm", *headings)
     for split in splits(found):
@@ -71,7 +71,7 @@ def _habits(found: Outcome) -> Table:
     return table
 
 
-def _parts(found: Outcome, split: str) -> dict[str, Split]:
+def _parts(found: ArmsOutcome, split: str) -> dict[str, Split]:
     return {name: arm.splits[split] for name, arm in found.arms.items() if split in arm.splits}
 
 
@@ -83,7 +83,7 @@ def _table(heading: str, first: str, *columns: str) -> Table:
     return table
 
 
-def title(found: Outcome, split: str) -> str:
+def title(found: ArmsOutcome, split: str) -> str:
     """A split with what its intervals are over."""
     parts = _parts(found, split).values()
     tasks = next((f", {part.n_tasks} tasks" for part in parts if part.n_tasks), "")
@@ -110,7 +110,7 @@ def between(bounds: Interval | None, sign: str = "") -> str:
 # --- verifiers -------------------------------------------------------------------------------------------------------
 
 
-def print_quality(rows: Sequence[Judged], pairs: Sequence[Pair], console: Console) -> None:
+def print_quality(rows: Sequence[Quality], pairs: Sequence[Pair], console: Console) -> None:
     """Print each verifier's figures, then every two of them, or those equivalent where there are many."""
     first = rows[0]
     heading = f"verifiers on logged attempts; a random pick {first.random_at_k:.1%}, an oracle {first.pass_at_k:.1%}"

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.rl.config import NOT_DECIDING
-from swe_rm.rl.journal import LOG_FILE, RESULT_FILE, RUN_FILE
+from swe_rm.rl.journal import LOG_FILE, RESULT_FILE, RUN_FILE, document, read_text
 from swe_rm.rl.plan import Plan
 from swe_rm.trajectory import Noun
 
@@ -22,22 +22,35 @@ _NOT_OF_THE_ARM = NOT_DECIDING | {"seed"}
 """Keys of a config in which the seeds of an arm may differ."""
 
 
+_Count = Annotated[int, Field(ge=0)]
+
+
 class Seen(Noun):
     """Counts of some attempts."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    attempts: int
-    resolved: int
-    unknown: int
-    edits_tests: int
-    claims_falsely: int
-    loops: int
-    unfinished: int
-    empty: int | None = None
+    attempts: _Count
+    resolved: _Count
+    unknown: _Count
+    edits_tests: _Count
+    claims_falsely: _Count
+    loops: _Count
+    unfinished: _Count
+    empty: _Count | None = None
     """None in logs of runs that did not count it."""
-    by_task: dict[str, tuple[int, int]] | None = None
+    by_task: dict[str, tuple[_Count, _Count]] | None = None
     """Task -> resolved, known; None where that was not logged."""
+
+    @model_validator(mode="after")
+    def _counted(self) -> "Seen":
+        most = max(self.resolved + self.unknown, *(getattr(self, habit) or 0 for habit in HABITS))
+        tasks = (self.by_task or {}).values()
+        if most > self.attempts or any(resolved > known for resolved, known in tasks):
+            raise ValueError(f"counts more than {self.attempts} attempts")
+        if tasks and tuple(map(sum, zip(*tasks, strict=True))) != (self.resolved, self.known):
+            raise ValueError("by_task: does not come to what all tasks have")
+        return self
 
     @property
     def known(self) -> int:
@@ -65,7 +78,7 @@ class _Look(Noun):
     anew: int | None = Field(default=None, ge=0)
     differ: int | None = Field(default=None, ge=0)
     """None in logs of runs that did not count it."""
-    splits: dict[str, Seen]
+    splits: dict[str, Seen] = Field(min_length=1)
 
 
 class _Batch(Seen):
@@ -128,7 +141,7 @@ class Found(NamedTuple):
     arms: dict[str, list[Run]]
     """Arm -> its finished runs by seed."""
     left_out: list[str]
-    """A line for each run that is not finished."""
+    """A line for each run that is not finished or not as it was written."""
 
     def only(self, arms: Sequence[str]) -> "Found":
         """Some arms, in this order; all where none is named. Raises SweRmError for one that is not there."""
@@ -140,18 +153,27 @@ class Found(NamedTuple):
 def read_runs(path: Path) -> Found:
     """The runs below a folder, or those of a plan's file.
 
-    In a folder each run's arm is the path to it without a last `seed-N`. Raises SweRmError where nothing is finished or
-    where the runs of an arm differ in more than their seed, RecordError for a file of a run that is not as `rl train`
-    writes it.
+    In a folder each run's arm is the path to it without a last `seed-N`. A run with a file that is not as `rl train`
+    writes it is left out. Raises SweRmError where no run is left, or where those of an arm differ in more than their
+    seed.
     """
     folders = dict(_planned(path) if path.is_file() else _below(path))
     arms: dict[str, list[Run]] = {}
     left_out = []
+    damaged: list[RecordError] = []
     for folder, (name, arm) in folders.items():
-        if (folder / RESULT_FILE).is_file():
-            arms.setdefault(arm, []).append(_read(folder, arm))
-        else:
+        if not (folder / RESULT_FILE).is_file():
             left_out.append(f"{name}: left out, is not finished")
+            continue
+        try:
+            run = _read(folder, arm)
+        except RecordError as error:
+            left_out.append(f"{name}: left out, {error}")
+            damaged.append(error)
+            continue
+        arms.setdefault(arm, []).append(run)
+    if not arms and damaged:
+        raise damaged[0]
     if not arms:
         raise SweRmError(f"{path}: holds no finished run; `swe-rm rl arms` and `rl train` make them")
     for arm, runs in arms.items():
@@ -175,7 +197,7 @@ def _below(path: Path) -> Iterator[tuple[Path, tuple[str, str]]]:
 
 
 def _read(folder: Path, arm: str) -> Run:
-    run, result = (_document(folder / name) for name in (RUN_FILE, RESULT_FILE))
+    run, result = (document(folder / name) for name in (RUN_FILE, RESULT_FILE))
     if run.get("digest") != result.get("digest"):
         raise RecordError(str(folder / RESULT_FILE), "digest", f"is not that of {RUN_FILE}")
     settings = _settings(run.get("config"), folder / RUN_FILE)
@@ -200,31 +222,13 @@ def _settings(config: Any, file: Path) -> _Settings:
         raise RecordError(str(file), ".".join(map(str, ("config", *first["loc"]))), first["msg"]) from None
 
 
-def _document(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RecordError(str(file), "", error.strerror or "cannot be read") from None
-    except ValueError:
-        raise RecordError(str(file), "", "is no JSON") from None
-    if not isinstance(found, dict):
-        raise RecordError(str(file), "", "is no JSON object")
-    return found
-
-
 _L = TypeVar("_L", bound=Noun)
 
 
 def _logged(file: Path) -> tuple[list[_Look], list[_Batch]]:
     looks: list[_Look] = []
     batches: list[_Batch] = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise RecordError(str(file), "", error.strerror or "cannot be read") from None
-    except UnicodeDecodeError as error:
-        raise RecordError(str(file), "", f"is no text: {error.reason}") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_text(file).splitlines(), 1):
         where = f"line {number}"
         try:
             record = json.loads(line)

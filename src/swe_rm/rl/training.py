@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import os
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
@@ -13,11 +14,13 @@ from swe_rm.rl import policy
 from swe_rm.rl.config import RLConfig
 from swe_rm.rl.field import Asked, Field, Played
 from swe_rm.rl.journal import Journal
-from swe_rm.rl.measuring import measured
+from swe_rm.rl.measuring import measured, percent
 from swe_rm.rl.rewarding import Rewards, bridge_to
 from swe_rm.rl.warmup import warm
 from swe_rm.rl.wording import PAD, Order, Wording
 
+_RENAMED = ".*gradient_checkpointing` is deprecated"
+"""transformers says so of what TRL gives it."""
 _RISE = 20
 """The learning rate rises over one step in so many: Adam's first steps move every weight by all of it."""
 
@@ -43,7 +46,9 @@ def train(config: RLConfig, say: Callable[[str], None] = print) -> dict[str, Any
         journal.alone(),
         Field(config.world, config.workers, config.step_limit, config.memory_file) as field,
         bridge_to(config.verifier) as bridge,
+        warnings.catch_warnings(),
     ):
+        warnings.filterwarnings("ignore", _RENAMED, FutureWarning)
         network, wording = policy.load(warm(config, tasks, field, say))
         if bridge is not None:
             bridge.client.verifier = journal.verifier
@@ -128,7 +133,7 @@ class _Run:
         """Measure the policy as it is, and log it."""
         found = measured(self.network, self.wording, self._looked_at, self._field, self.config, attempts, anew)
         self.journal.log({"step": step, "kind": "look", "attempts": attempts, **found._asdict()})
-        rates = ", ".join(f"{split} {_percent(tally['rate'])}" for split, tally in found.splits.items())
+        rates = ", ".join(f"{split} {percent(tally['rate'])}" for split, tally in found.splits.items())
         self._say(f"{self.config.name}: step {step}: {rates}")
         if self._field.trouble:
             self._say(f"{self.config.name}: {self.config.memory_file} {self._field.trouble}: commands are run again")
@@ -227,7 +232,3 @@ def _require_packages() -> None:
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(package, "rl")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")  # its rollout_func is experimental, and would say so
-
-
-def _percent(rate: float | None) -> str:
-    return "-" if rate is None else f"{100 * rate:.0f}%"

@@ -157,13 +157,16 @@ def report(
 
 
 def _table(result: dict[str, Any]) -> "Table":
-    """The last look beside the first, by split."""
+    """The rate of the last look beside that of the first, and what else the last counted, by split."""
     from rich.table import Table
 
-    from swe_rm.rl.arms import percent
+    from swe_rm.rl.measuring import percent
 
-    table = Table("split", "start", "final", "attempts", "edits tests", "claims falsely", "loops", "unknown")
-    for split, final in result["final"].items():
-        counts = [final[name] for name in ("attempts", "edits_tests", "claims_falsely", "loops", "unknown")]
-        table.add_row(split, percent(result["start"][split]["rate"]), percent(final["rate"]), *map(str, counts))
+    counted = ("attempts", "unfinished", "empty", "edits_tests", "claims_falsely", "loops", "unknown")
+    start, final = result["start"], result["final"]
+    table = Table("", *final)
+    for name, look in (("start", start), ("final", final)):
+        table.add_row(name, *(percent(look[split]["rate"]) for split in final))
+    for name in counted:
+        table.add_row(name.replace("_", " "), *(str(seen[name]) for seen in final.values()))
     return table

@@ -115,6 +115,35 @@ def model_folders(spec: str) -> list[Path]:
     return [folder for folder in folders if (folder / CARD_FILE).is_file()]
 
 
+def files(spec: str) -> list[Path]:
+    """What a verifier is read from, found without loading it; none for what comes with the package or is asked.
+
+    Raises CheckpointError for a calibrator that is not there.
+    """
+    from swe_rm.verifiers import calibrated
+
+    kind, _, argument = spec.partition(":")
+    if kind == "mean":
+        return [file for member in argument.split(",") for file in files(member)]
+    if kind == "recorded":
+        return [Path(argument)]
+    if spec in _NAMED:
+        return []
+    if spec.endswith(FILES):
+        from swe_rm.verifiers.foreign.file import read_file
+
+        named = [Path(spec).parent / folder for folder in read_file(Path(spec)).folders]
+        beside = [path for path in Path(spec).absolute().parent.iterdir() if path.suffix not in FILES]
+        return [Path(spec), *sorted(filter(Path.is_file, beside)), *(file for one in named for file in _below(one))]
+    folder = Path(argument) if kind == "calibrated" else Path(spec)
+    of_another = files(calibrated.read(folder).verifier) if (folder / calibrated.FILE).is_file() else []
+    return [*_below(folder), *of_another]
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def calibrated_on(spec: str) -> frozenset[str]:
     """Tasks that a calibrator in the verifier was fitted on; what comes with the package is not looked into."""
     from swe_rm.verifiers.calibrated import FILE, read

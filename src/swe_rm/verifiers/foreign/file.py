@@ -176,6 +176,11 @@ class VerifierFile(Noun):
     bring: dict[str, str] = Field(default_factory=dict)
     """Files that are somebody else's and that the user puts beside this one, each with where to get it."""
 
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Those it names."""
+        return tuple(filter(None, (self.checkpoint, self.weights, self.tokenizer)))
+
     @model_validator(mode="after")
     def _fits(self) -> "VerifierFile":
         kind, answer = self.engine.kind, self.answer
