@@ -110,7 +110,7 @@ dist.barrier()
 dist.destroy_process_group()
 os._exit(0)
 """
-"""A thread of gloo's that still works when Python ends aborts the process, once in some hundred runs."""
+"""A thread of gloo's that still works when Python ends aborts the process now and then."""
 
 
 def run_two(code: str, file: Path, settings: dict[str, str]) -> None:
