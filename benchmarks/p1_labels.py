@@ -12,7 +12,7 @@ from benchmarks.measure import Case, GateError, Pace
 from benchmarks.plainly import Plain
 from swe_rm.playground import making
 from swe_rm.playground.checkouts import Checkouts
-from swe_rm.playground.labelling import Tested, Labeller, label_all
+from swe_rm.playground.labelling import Label, Labeller, label_all
 from swe_rm.playground.world import PlaygroundTask, read_world
 
 PEER = "git, bash and python by subprocess, unconfined"
@@ -47,7 +47,7 @@ def world(folder: Path) -> list[PlaygroundTask]:
     return list(read_world(folder / "world").values())
 
 
-def _plainly(patches: Sequence[tuple[PlaygroundTask, str]], where: Path) -> list[Tested]:
+def _plainly(patches: Sequence[tuple[PlaygroundTask, str]], where: Path) -> list[Label]:
     with Checkouts(where) as checkouts, ThreadPoolExecutor(WORKERS) as pool:
         labeller = Labeller(checkouts, Plain())
         return list(pool.map(lambda one: labeller.label(*one), patches))

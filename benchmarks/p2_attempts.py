@@ -13,7 +13,7 @@ from benchmarks.measure import Case, GateError, Pace
 from benchmarks.p1_labels import WORKERS, world
 from benchmarks.plainly import Plain
 from swe_rm.playground.attempts import require
-from swe_rm.playground.labelling import Judged
+from swe_rm.playground.labelling import Label
 from swe_rm.playground.rollouts import Job, RolloutConfig, Worker, jobs
 from swe_rm.playground.sandbox import Sandbox
 from swe_rm.trajectory import Outcome
@@ -47,8 +47,8 @@ def _made(wanted: Sequence[Job], where: Path, sandbox: Callable[[], Sandbox]) ->
         return [said for shared in pool.map(share, range(WORKERS)) for said in shared]
 
 
-def _outcome(said: Judged | str) -> Outcome | str:
-    return said.outcome if isinstance(said, Judged) else said
+def _outcome(said: Label | str) -> Outcome | str:
+    return said.outcome if isinstance(said, Label) else said
 
 
 def _gate(ours: Any, theirs: Mapping[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """A measurement times nothing before its gate held, and gives one line with the keys scripts rely on."""
 
+import importlib
 import json
 import sys
 import time
@@ -190,3 +191,9 @@ def test_one_measurement_takes_its_place_among_the_others(monkeypatch: pytest.Mo
     assert "load before the start 9.0" in parts[2]
     assert new.endswith("\n")
     assert not new.endswith("\n\n")
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path(command.__file__).parent.glob("*.py")))
+def test_every_measurement_can_be_read(name: str) -> None:
+    if name != "__main__":
+        importlib.import_module(f"benchmarks.{name}")

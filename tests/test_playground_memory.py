@@ -16,7 +16,7 @@ from swe_rm.errors import SweRmError
 from swe_rm.playground.actions import UNDO, Options, is_refusal, options, refusal
 from swe_rm.playground.checkouts import Checkouts
 from swe_rm.playground.episode import Episode, episode
-from swe_rm.playground.labelling import Tested
+from swe_rm.playground.labelling import Label
 from swe_rm.playground.memory import Memory, Recalling
 from swe_rm.playground.sandbox import End, Limits, Ran, Sandbox, SandboxError
 from swe_rm.playground.world import PlaygroundTask, read_world
@@ -153,7 +153,7 @@ def test_an_edit_that_git_could_not_make_is_tried_again(task: PlaygroundTask, of
 def test_an_outcome_that_is_unknown_is_asked_again(task: PlaygroundTask, tmp_path: Path) -> None:
     memory = Memory(tmp_path / "commands.sqlite", Limits())
     outcomes = [Outcome.UNKNOWN, Outcome.RESOLVED]
-    judged = [memory.judged(task, "x", lambda: Tested(outcome=outcomes.pop(0), why="")).outcome for _ in range(3)]
+    judged = [memory.judged(task, "x", lambda: Label(outcome=outcomes.pop(0), why="")).outcome for _ in range(3)]
     assert judged == [Outcome.UNKNOWN, Outcome.RESOLVED, Outcome.RESOLVED]
 
 

@@ -20,7 +20,7 @@ from swe_rm.playground.actions import Options, options
 from swe_rm.playground.attempts import Observation, attempt
 from swe_rm.playground.checkouts import Checkouts
 from swe_rm.playground.episode import Episode, episode
-from swe_rm.playground.labelling import Labeller, Tested
+from swe_rm.playground.labelling import Label, Labeller
 from swe_rm.playground.manifest import Manifest, claim
 from swe_rm.playground.policies import POLICIES
 from swe_rm.playground.rollouts import RolloutConfig, jobs, roll_out
@@ -263,7 +263,7 @@ def test_a_killed_run_leaves_nothing_behind_and_the_next_goes_on(
 
 
 def test_a_report_of_what_is_unknown_says_so_in_swe_benchs_words(tmp_path: Path) -> None:
-    judged = Tested(outcome=Outcome.UNKNOWN, why="the machine is too slow")
+    judged = Label(outcome=Outcome.UNKNOWN, why="the machine is too slow")
     (said,) = rollouts.report("playground__jobyard-1", "diff", judged).values()
     assert (said["infra_failure"], said["infra_failure_reason"]) == (True, "the machine is too slow")
 

@@ -37,7 +37,7 @@ _NOT_GIT = (126, 127, _KILLED)
 """Exit codes that are not git's: it was not found, could not be started, or was killed."""
 
 
-class Tested(Noun):
+class Label(Noun):
     """What the tests said of a patch."""
 
     outcome: Outcome
@@ -56,27 +56,27 @@ class Labeller:
     def __init__(self, checkouts: Checkouts, sandbox: Sandbox) -> None:
         self._checkouts = checkouts
         self._sandbox = sandbox
-        self._tried: dict[PlaygroundTask, Tested] = {}
+        self._tried: dict[PlaygroundTask, Label] = {}
         """What the tests say of a task's own patch, where that was asked."""
 
-    def label(self, task: PlaygroundTask, patch: str | None) -> Tested:
+    def label(self, task: PlaygroundTask, patch: str | None) -> Label:
         """The outcome of a patch at a task; of None, a patch that was not kept, it is not known.
 
         Nothing is raised for what a patch does, for a run that fails, or for a task that nothing can resolve. Raises
         SweRmError when the task's code is not there.
         """
         if patch is None:
-            return Tested(outcome=Outcome.UNKNOWN, why=NOT_KEPT)
+            return Label(outcome=Outcome.UNKNOWN, why=NOT_KEPT)
         if not patch.strip():
-            return Tested(outcome=Outcome.UNRESOLVED, why="there is no patch")
+            return Label(outcome=Outcome.UNRESOLVED, why="there is no patch")
         try:
             return self._believed(task, patch, self._label(task, patch))
         except BrokenTaskError as error:
-            return Tested(outcome=Outcome.UNKNOWN, why=f"{BROKEN}: {error}")
+            return Label(outcome=Outcome.UNKNOWN, why=f"{BROKEN}: {error}")
         except SandboxError as error:
-            return Tested(outcome=Outcome.UNKNOWN, why=str(error))
+            return Label(outcome=Outcome.UNKNOWN, why=str(error))
 
-    def _believed(self, task: PlaygroundTask, patch: str, said: Tested) -> Tested:
+    def _believed(self, task: PlaygroundTask, patch: str, said: Label) -> Label:
         """What was said of a patch, unless neither its run nor that of the task's own patch comes to all tests.
 
         A test that is not reached may be one that does not exist: tasks can be edited by hand.
@@ -87,9 +87,9 @@ class Labeller:
         if gold.outcome is Outcome.RESOLVED:
             return said
         why = f"{BROKEN}: of its own patch, {gold.why}" if gold.outcome is Outcome.UNRESOLVED else gold.why
-        return Tested(outcome=Outcome.UNKNOWN, why=why)
+        return Label(outcome=Outcome.UNKNOWN, why=why)
 
-    def _gold(self, task: PlaygroundTask) -> Tested:
+    def _gold(self, task: PlaygroundTask) -> Label:
         if (known := self._tried.get(task)) is not None:
             return known
         said = self._label(task, task.patch)
@@ -97,21 +97,21 @@ class Labeller:
             self._tried[task] = said
         return said
 
-    def _label(self, task: PlaygroundTask, patch: str) -> Tested:
+    def _label(self, task: PlaygroundTask, patch: str) -> Label:
         with scratch(within=self._checkouts.folder) as within:
             if why := self._set_up(task, patch, within):
-                return Tested(outcome=Outcome.UNRESOLVED, why=why)
+                return Label(outcome=Outcome.UNRESOLVED, why=why)
             ran = self._sandbox.run_tests(within, _wanted(task))
         if ran.ended == "wall" or (not ran.ended and ran.code == _KILLED):
             return self._doubtful(task, patch, ran)
         return _judged(task, ran)
 
-    def _doubtful(self, task: PlaygroundTask, patch: str, ran: Ran) -> Tested:
+    def _doubtful(self, task: PlaygroundTask, patch: str, ran: Ran) -> Label:
         """Of a run that took too long or was killed: whether the machine is at fault, by what is known to be right."""
         if patch != task.patch and self.label(task, task.patch).outcome is Outcome.RESOLVED:
             return _judged(task, ran)
         why = "the machine is too slow" if ran.ended else "the run was killed"
-        return Tested(outcome=Outcome.UNKNOWN, why=f"{why}: the gold patch does not come to its end either")
+        return Label(outcome=Outcome.UNKNOWN, why=f"{why}: the gold patch does not come to its end either")
 
     def _set_up(self, task: PlaygroundTask, patch: str, within: Scratch) -> str:
         """Put code, patch and tests there; why that is not possible with this patch."""
@@ -147,12 +147,12 @@ def label_all(
     limits: Limits | None = None,
     workers: int = 1,
     progress: Callable[[int], None] | None = None,
-) -> list[Tested]:
+) -> list[Label]:
     """The outcome of each patch at its task, in their order; equal patches at one task are tested once.
 
     `world` is the folder that the tasks were read from. Raises SweRmError when a task's code is not there.
     """
-    found: dict[tuple[str, str | None], Tested] = {}
+    found: dict[tuple[str, str | None], Label] = {}
     free: queue.SimpleQueue[Labeller] = queue.SimpleQueue()
 
     def one(key: tuple[str, str | None], task: PlaygroundTask) -> None:
@@ -189,7 +189,7 @@ def _wanted(task: PlaygroundTask) -> list[str]:
     return [*task.fail_to_pass, *task.pass_to_pass]
 
 
-def _judged(task: PlaygroundTask, ran: Ran) -> Tested:
+def _judged(task: PlaygroundTask, ran: Ran) -> Label:
     wanted = _wanted(task)
     bad = [name for name in wanted if ran.tests.get(name) != _PASSED]
     tampered = [name for name, result in ran.tests.items() if result == "tampered"]
@@ -208,7 +208,7 @@ def _judged(task: PlaygroundTask, ran: Ran) -> Tested:
     else:
         why = f"{len(wanted)} tests pass"
     resolved = not (ran.ended or tampered or bad or ran.code)
-    return Tested(
+    return Label(
         outcome=Outcome.RESOLVED if resolved else Outcome.UNRESOLVED,
         why=why,
         applied=True,

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from swe_rm.errors import SweRmError
 from swe_rm.playground import deciding
 from swe_rm.playground.actions import EDIT, UNDO, Options, is_refusal
-from swe_rm.playground.labelling import Tested
+from swe_rm.playground.labelling import Label
 from swe_rm.playground.sandbox import Limits, Ran, SandboxError
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.trajectory import Noun, Outcome
@@ -81,10 +81,10 @@ class Memory:
             self._write(key, ran.model_dump_json())
         return ran
 
-    def judged(self, task: PlaygroundTask, patch: str, judge: Callable[[], Tested]) -> Tested:
+    def judged(self, task: PlaygroundTask, patch: str, judge: Callable[[], Label]) -> Label:
         """What tests said of a patch; they are run where that is not known, or they said nothing."""
         key = self._key(task, patch)
-        if (known := self._read(key, Tested)) is not None:
+        if (known := self._read(key, Label)) is not None:
             return known
         judged = judge()
         if judged.outcome is not Outcome.UNKNOWN:

@@ -23,7 +23,7 @@ from swe_rm.errors import SweRmError
 from swe_rm.playground.actions import Options, options
 from swe_rm.playground.attempts import Attempt, attempt, require
 from swe_rm.playground.checkouts import Checkouts
-from swe_rm.playground.labelling import BROKEN, Labeller, Tested
+from swe_rm.playground.labelling import BROKEN, Label, Labeller
 from swe_rm.playground.manifest import Manifest, claim
 from swe_rm.playground.parsing import ALONE
 from swe_rm.playground.policies import POLICIES
@@ -117,7 +117,7 @@ def roll_out(
     failed = []
     broken: dict[str, str] = {}
     for job, said in _done(left, world, out, config, workers):
-        if isinstance(said, Tested):
+        if isinstance(said, Label):
             outcomes.setdefault(job.policy, Counter())[said.outcome] += 1
             if said.why.startswith(BROKEN):
                 name = job.task.instance_id
@@ -144,7 +144,7 @@ def jobs(tasks: Sequence[PlaygroundTask], config: RolloutConfig) -> list[Job]:
 
 def _done(
     left: Sequence[Job], world: Path, out: Path, config: RolloutConfig, workers: int
-) -> Iterator[tuple[Job, Tested | str]]:
+) -> Iterator[tuple[Job, Label | str]]:
     if workers == 1:
         with Worker(world, out, config) as worker:
             yield from ((job, worker(job)) for job in left)
@@ -181,7 +181,7 @@ def _end_with_parent(above: Path) -> None:
         os._exit(1)
 
 
-def _work(job: Job) -> Tested | str:
+def _work(job: Job) -> Label | str:
     return _worker[0](job)
 
 
@@ -215,7 +215,7 @@ class Worker:
         with ALONE:  # other workers may be threads of this process
             return options(task, self._checkouts)
 
-    def __call__(self, job: Job) -> Tested | str:
+    def __call__(self, job: Job) -> Label | str:
         """What the tests say of one attempt, which is then on disk; a line when it came to nothing by our fault."""
         try:
             with attempt(job.task, job.policy, self._checkouts, self._sandbox, self._config.step_limit) as made:
@@ -243,7 +243,7 @@ def _play(made: Attempt, job: Job, seed: int, offered: Options) -> None:
             raise SandboxError(f"nothing was handed in by: {say.command}: {seen.output.strip()[:200]}") from None
 
 
-def report(instance_id: str, patch: str, tested: Tested) -> dict[str, Any]:
+def report(instance_id: str, patch: str, tested: Label) -> dict[str, Any]:
     """SWE-bench's report of one attempt; an outcome that is not known is a failure of the infrastructure there."""
     found: dict[str, Any] = {
         "patch_is_None": False,
@@ -256,7 +256,7 @@ def report(instance_id: str, patch: str, tested: Tested) -> dict[str, Any]:
     return {instance_id: {**found, "reason": tested.why}}
 
 
-def _write(job: Job, out: Path, document: dict[str, Any], tested: Tested) -> None:
+def _write(job: Job, out: Path, document: dict[str, Any], tested: Label) -> None:
     """Both files whole or not at all, the report last."""
     file = job.file(out)
     try:

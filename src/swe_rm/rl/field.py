@@ -10,7 +10,7 @@ from swe_rm.playground.actions import Options, options
 from swe_rm.playground.attempts import require
 from swe_rm.playground.checkouts import TESTS, Checkouts
 from swe_rm.playground.episode import Episode, episode
-from swe_rm.playground.labelling import Labeller, Tested
+from swe_rm.playground.labelling import Label, Labeller
 from swe_rm.playground.memory import Memory
 from swe_rm.playground.sandbox import Limits, Sandbox, SandboxError
 from swe_rm.playground.world import PlaygroundTask
@@ -209,12 +209,12 @@ class Field:
     def _played(self, row: _Row, sandbox: Sandbox, recall: bool) -> Played:
         task, patch = row.asked.task, row.made.submission
 
-        def judge() -> Tested:
+        def judge() -> Label:
             return Labeller(self.checkouts, sandbox).label(task, patch)
 
         judged = self._memory.judged(task, patch, judge) if self._memory and recall else judge()
         if row.failure:
-            judged = Tested(outcome=Outcome.UNKNOWN, why=row.failure)
+            judged = Label(outcome=Outcome.UNKNOWN, why=row.failure)
         log = [message for message in row.made.document()["messages"] if message["role"] != "exit"]
         return Played(
             task=task,
