@@ -75,7 +75,7 @@ def _differences(found: Findings) -> str:
 
 
 def _curves(found: Findings) -> str:
-    shown = [k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if k <= found.k]
+    shown = [*(k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if k < found.k), found.k]
     rows = [[arm.name, *(_plain(arm.rm_at_k[k].value) for k in shown)] for arm in found.arms]
     return f"## RM@K, every K over the same {found.n_tasks_at_k:,} tasks\n\n{_table(['arm', *map(str, shown)], rows)}"
 

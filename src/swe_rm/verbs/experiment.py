@@ -1,8 +1,9 @@
 """`swe-rm experiment`: controlled experiments on how to train a verifier, on anybody's attempts."""
 
 import signal
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -71,11 +72,15 @@ def run(
     definition = load(name)
     files = Files(data=tuple(data), labels=tuple(labels), tasks=tuple(tasks), evaluation=tuple(evaluation))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the cells are ended too
-    with Progress("reading") as progress:
-        found = run_all(
-            definition, profile, files, out, changes=dict(map(parsed, set_)), parallel=parallel, threads=threads,
-            say=say, watch=progress.over,
-        )  # fmt: skip
+
+    def watched(items: Iterable[Any]) -> Iterator[Any]:
+        with Progress("reading") as progress:
+            yield from progress.over(items)
+
+    found = run_all(
+        definition, profile, files, out, changes=dict(map(parsed, set_)), parallel=parallel, threads=threads,
+        say=say, watch=watched,
+    )  # fmt: skip
     rows = [{"cell": done.job.name, "out": str(done.job.out), "reason": done.reason or None} for done in found]
     write_json(json, {"cells": rows})
     failed = sum(done.result is None for done in found)
