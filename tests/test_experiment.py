@@ -215,6 +215,13 @@ def test_what_is_judged_noise_calibration_and_views(pile: Path, tmp_path: Path) 
     plain = cells.run(cell_of(pile, tmp_path / "plain"))
     judged = cells.run(cell_of(pile, tmp_path / "judged", judged="care*"))
     assert judged.measured.policy_names == ("careful",)
+    some = cells.run(cell_of(pile, tmp_path / "some", judged_most=5))
+    every = cells.run(cell_of(pile, tmp_path / "every"))
+    tasks = some.measured.task_names
+    assert 5 <= len(some.measured.resolved) < len(every.measured.resolved)
+    assert tasks == tuple(name for name in every.measured.task_names if name in tasks)
+    for name in tasks:  # tasks are whole
+        assert _count(some, name) == _count(every, name)
     noisy = cells.run(cell_of(pile, tmp_path / "noisy", label_noise=0.5))
     assert noisy.resolved_share != plain.resolved_share
     assert noisy.measured.resolved == plain.measured.resolved  # what is measured on stays as it is
@@ -228,6 +235,10 @@ def test_what_is_judged_noise_calibration_and_views(pile: Path, tmp_path: Path) 
     for task, value in zip(issue.measured.tasks, issue.measured.scores, strict=True):
         by_task.setdefault(task, set()).add(value)
     assert {len(values) for values in by_task.values()} == {1}  # the issue alone tells no two attempts apart
+
+
+def _count(found: Result, task: str) -> int:
+    return sum(found.measured.task_names[place] == task for place in found.measured.tasks)
 
 
 def test_files_that_have_changed_are_one_line(pile: Path, tmp_path: Path) -> None:
@@ -290,11 +301,11 @@ def test_a_cell_is_run_once_by_whatever_experiment(pile: Path, finished: Path) -
 def test_the_same_experiment_with_other_settings_or_files_is_refused(
     pile: Path, finished: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SweRmError, match="holds small with other settings or files; give another --out"):
+    with pytest.raises(SweRmError, match="holds small with other settings, files or code; give another --out"):
         run(definition(), "cpu", Files(data=(pile,)), finished, changes={"label_noise": 0.2}, say=lambda _: None)
     fewer = tmp_path / "fewer.jsonl"
     fewer.write_text("".join(pile.read_text().splitlines(keepends=True)[1:]))
-    with pytest.raises(SweRmError, match="holds small with other settings or files"):
+    with pytest.raises(SweRmError, match="holds small with other settings, files or code"):
         run(definition(), "cpu", Files(data=(fewer,)), finished, say=lambda _: None)
     with pytest.raises(SweRmError, match=r"small/more/seed-0: .*total"):
         run(definition(base={**SMALL["base"], "mix.sample.total": 4000}), "cpu", Files(data=(pile,)), tmp_path)

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
+from hashlib import sha256
 from pathlib import Path
 
 from pydantic import Field
@@ -94,8 +95,7 @@ def run(cell: Cell) -> Result:
     begun = time.monotonic()
     verifier, train_items = _trained(cell, known)
     trained = time.monotonic()
-    held = [known[one] for one in cell.attempts[HELD]]
-    held = [item for item in held if fnmatchcase(item.trajectory.origin.policy, cell.setting.judged)]
+    held = _held([known[one] for one in cell.attempts[HELD]], cell.setting)
     verdicts = _verdicts(cell, held, verifier)
     kept = Scored.of(held, verdicts, lengths=False).in_order().measurable()
     pool = pool_of(kept, "exact")
@@ -124,6 +124,20 @@ def _read(cell: Cell) -> Mapping[str, Labelled]:
     if missing := len(wanted) - len(found):
         raise SweRmError(f"{cell.name}: {missing:,} of {len(wanted):,} attempts are gone: the files have changed")
     return found
+
+
+def _held(items: Sequence[Labelled], setting: Setting) -> list[Labelled]:
+    """Those to measure on: by the policies that are judged, and not more than are wanted but for the last task's."""
+    tasks: dict[str, list[Labelled]] = {}
+    for item in items:
+        if fnmatchcase(item.trajectory.origin.policy, setting.judged):
+            tasks.setdefault(item.trajectory.task.instance_id, []).append(item)
+    chosen: list[Labelled] = []
+    for task in sorted(tasks, key=lambda name: sha256(name.encode()).digest()):
+        if setting.judged_most is not None and len(chosen) >= setting.judged_most:
+            break
+        chosen += tasks[task]
+    return chosen
 
 
 def _part(cell: Cell, known: Mapping[str, Labelled], part: str) -> list[Labelled]:

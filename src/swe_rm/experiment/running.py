@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from swe_rm.trajectory import Noun
 
 PLAN_FILE = "experiment.json"
 CELLS_FOLDER = "cells"
+_DECIDING = ("*.py", "mix/**/*.py", "sources/**/*.py", "verifiers/**/*.py", "experiment/cell.py", "experiment/view.py")
+"""Code that results follow from: what is kept of them is of one version of it."""
 
 
 class PlannedCell(Noun):
@@ -100,7 +103,7 @@ def run(
     cells of all experiments, by digest.
 
     Raises SweRmError where the definition is wrong, the draw of an arm cannot be met, or the folder holds the same
-    experiment with other settings or files.
+    experiment with other settings, files or code.
     """
     made = experiment(definition, profile, changes=changes)
     pools = _Pools(files, watch)
@@ -157,7 +160,7 @@ def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools:
         raise SweRmError(f"{name}: {error}") from None
     attempts = {part: tuple(row.attempt_id for row in rows) for part, rows in plan.parts.items()}
     warm = _warm(setting, files, out, pools) if setting.verifier == "model" else {}
-    decides = [setting.model_dump(mode="json"), seed, pools.digest, attempts, template_hash()]
+    decides = [setting.model_dump(mode="json"), seed, pools.digest, attempts, template_hash(), _code()]
     digest = _digest([*decides, warm.get("warm") and warm["warm"].name])
     cell = Cell(
         name=name, arm=arm, digest=digest, seed=seed, setting=setting, files=files, attempts=attempts,
@@ -180,7 +183,7 @@ def _warm(setting: Setting, files: Files, out: Path, pools: _Pools) -> dict[str,
     rows = pools.plan(_unsampled(setting.mix_of(files, 0))).parts[TRAIN]
     attempts = tuple(row.attempt_id for row in rows)
     config = setting.warmup.model_copy(update={"tasks": files.tasks[0] if files.tasks else None})
-    digest = _digest([config.portable(), pools.digest, attempts, template_hash()])
+    digest = _digest([config.portable(), pools.digest, attempts, template_hash(), _code()])
     return {"warm": out / f"warm-{digest}", "warmup": config, "warmup_attempts": attempts}
 
 
@@ -206,7 +209,9 @@ def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools
     )
     file = folder / PLAN_FILE
     if file.is_file() and (there := read_planned(folder)).digest != whole.digest:
-        raise SweRmError(f"{folder}: holds {there.experiment.name} with other settings or files; give another --out")
+        raise SweRmError(
+            f"{folder}: holds {there.experiment.name} with other settings, files or code; give another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     output.put(file, whole.model_dump_json(indent=1) + "\n")
 
@@ -223,6 +228,13 @@ def read_planned(folder: Path) -> Planned:
 def _inputs(files: Files) -> dict[str, str]:
     every = [*files.data, *files.labels, *files.tasks, *files.evaluation]
     return {path.name: sha256(path.read_bytes()).hexdigest() for path in every if path.is_file()}
+
+
+@cache
+def _code() -> str:
+    package = Path(__file__).parents[1]
+    files = sorted({file for pattern in _DECIDING for file in package.glob(pattern)})
+    return _digest([[str(file.relative_to(package)), sha256(file.read_bytes()).hexdigest()] for file in files])
 
 
 def _digest(content: Any) -> str:

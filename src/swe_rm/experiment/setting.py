@@ -58,6 +58,9 @@ class Setting(Noun):
     """Fitted on the part `calibrate`."""
     judged: str = "*"
     """Pattern of the policies whose attempts are measured on."""
+    judged_most: int | None = Field(default=None, ge=1)
+    """So many attempts are measured on, or a few more: whole tasks in the order of their names' hashes; all without it.
+    """
 
     def mix_of(self, files: Files, seed: int) -> MixConfig:
         """The mix of a run."""
