@@ -90,7 +90,7 @@ def finished(pile: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_experiments_that_ship_are_whole_in_every_profile(name: str, profile: Any) -> None:
     found = load(name)
     if profile not in found.profiles:
-        with pytest.raises(SweRmError, match=f"{name}: is of profile cpu, not {profile}"):
+        with pytest.raises(SweRmError, match=f"{name}: is of profile .*, not {profile}"):
             experiment(found, profile)
         return
     more = {} if found.per_value is None else arms_per_value(found.per_value, ["a", "b"])
@@ -98,9 +98,12 @@ def test_the_experiments_that_ship_are_whole_in_every_profile(name: str, profile
     assert next(iter(made.settings)) == found.control
     assert len(made.settings) >= 2
     assert "small scale" in found.title
-    assert {claim.figure for claim in found.claims} <= FIGURES.keys()
-    assert {one.arm for one in found.published} <= found.arms.keys()
     assert found.axis is None or found.axis.at.keys() == found.arms.keys()
+    if name.startswith("context"):
+        read = {arm: setting.train.policy.max_tokens for arm, setting in made.settings.items()}
+        steps = {setting.train.tokens_per_step / read[arm] for arm, setting in made.settings.items()}
+        assert found.axis
+        assert (found.axis.at, len(steps)) == (read, 1)
 
 
 def test_the_required_experiments_are_there() -> None:
@@ -112,7 +115,11 @@ def test_the_required_experiments_are_there() -> None:
     [
         ({"arms": {"more": {}, "less": {"mix.sample.total": 20, "label_noise": 0.1}}},
          "arm less differs from more in label_noise, and only mix.sample.total may vary"),
-        ({"arms": {"more": {}, "same": {"mix.sample.total": 40}}}, "arms more and same are one"),
+        ({"arms": {"more": {}, "less": {"mix.sample.total": 40}}}, "arms more and less are one"),
+        ({"base": {"mix.decontaminate": {"against": ["v.jsonl"]}}}, "mix.decontaminate is given at the run"),
+        ({"base": {"train": {"seed": 7}}}, "train.seed is given at the run"),
+        ({"base": {"train": 3}}, "train is a group of keys"),
+        ({"arms": {"more": {}, "less": {"mix.seed": 3}}, "varies": ["mix.seed"]}, "mix.seed is given at the run"),
         ({"varies": ["mix.sample.total", "view"]}, "view may vary and does not"),
         ({"arms": {"more": {}, "less": {"mix.sample.totals": 20}}}, "arm less: mix.sample.totals: Extra inputs"),
         ({"arms": {"more": {}, "less": {"mix.rows.log": 20}}}, "mix.rows.log: rows is not a group of keys"),
@@ -133,6 +140,10 @@ def test_an_experiment_whose_arms_differ_elsewhere_does_not_exist(changes: dict[
         ({"seeds": [0, 1, 1]}, "3 different seeds"),
         ({"control": "most"}, "no arm most"),
         ({"name": "a b"}, "name"),
+        ({"claims": [{**SMALL["claims"][0], "figure": "acu"}]}, "acu is not measured; there are auc, "),
+        ({"claims": [{**SMALL["claims"][0], "better": "most"}]}, "there is no arm most"),
+        ({"published": [{**SMALL["published"][0], "arm": "mor"}]}, "there is no arm mor"),
+        ({"axis": {"title": "attempts", "at": {"most": 1}}}, "there is no arm most"),
     ],
 )
 def test_a_definition_that_is_wrong_is_one_line(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
@@ -239,6 +250,13 @@ def test_what_is_judged_noise_calibration_and_views(pile: Path, tmp_path: Path) 
 
 def _count(found: Result, task: str) -> int:
     return sum(found.measured.task_names[place] == task for place in found.measured.tasks)
+
+
+def test_what_varies_is_not_set_for_all_and_somebody_must_be_judged(pile: Path, tmp_path: Path) -> None:
+    with pytest.raises(SweRmError, match=r"small: mix\.sample\.total is what varies: no --set"):
+        experiment(definition(), "cpu", changes={"mix.sample.total": 30})
+    with pytest.raises(SweRmError, match=r"small/more/seed-0: judged: nobody\*: no attempt"):
+        run(definition(), "cpu", Files(data=(pile,)), tmp_path, changes={"judged": "nobody*"}, say=lambda _: None)
 
 
 def test_files_that_have_changed_are_one_line(pile: Path, tmp_path: Path) -> None:

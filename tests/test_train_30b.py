@@ -106,7 +106,7 @@ def pretrained(folder: Path, vocabulary: Vocabulary) -> None:
 
 
 def at_hand(command: str, port: int) -> list[str]:
-    """A command of the page for two processes without a GPU; its sizes and its port, nothing else, are others."""
+    """A command of the page for two processes without a GPU: other sizes, port, and folder of what is trained twice."""
     small = command.replace("--nproc_per_node 8", "--nproc_per_node 2").replace("8000", str(port))
     words = [word for word in shlex.split(small, comments=True) if "=" not in word or not word.split("=")[0].isupper()]
     if "train" in words:

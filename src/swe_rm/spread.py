@@ -104,12 +104,15 @@ def _together(seeds: Floats, tasks: Floats, both: Floats, n_seeds: int, n_tasks:
         return away
     s, t, b = (part[known].var() for part in (seeds, tasks, both))
     fewer = np.array([n_seeds - 1, n_tasks - 1, (n_seeds - 1) * (n_tasks - 1)], dtype=np.float64)
+    if n_tasks < 2:
+        return np.full_like(away, np.nan)  # one task tells nothing of others
     e = max(0.0, b - s - t) * n_seeds * n_tasks / fewer[2]
     s, t = s * n_seeds / fewer[0], t * n_tasks / fewer[1]
     if not s + t > 0:
         return away
+    e = min(e, s + t)  # where few tasks carry the figure, b is of draws in which hardly any is left
     variance = max(s, t, s + t - e)
-    freedom = variance**2 / float((np.array([s, t, e]) ** 2 / fewer).sum())
+    freedom = max(1.0, variance**2 / float((np.array([s, t, e]) ** 2 / fewer).sum()))
     return np.asarray(away * (np.sqrt(variance / away[known].var()) * _t_for_z(freedom)))
 
 

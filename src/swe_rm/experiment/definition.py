@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from swe_rm import config_file
 from swe_rm.errors import SweRmError
+from swe_rm.experiment.measures import FIGURES, is_measure
 from swe_rm.experiment.setting import Setting, complete
 from swe_rm.trajectory import Noun
 
@@ -18,6 +19,15 @@ Profile = Literal["cpu", "gpu", "30b-a3b"]
 """What the sizes fit: two cores, one GPU of 141 GB, or a node of them."""
 _HERE = files("swe_rm.experiment") / "definitions"
 _MIN_SEEDS = 3
+
+_GROUPS = ("mix", "train", "warmup")
+_GIVEN = frozenset({
+    *(f"mix.{key}" for key in ("name", "data", "labels", "tasks", "decontaminate", "seed")),
+    *(f"{group}.{key}" for group in ("train", "warmup") for key in (
+        "name", "data", "labels", "tasks", "out", "seed", "auxiliary", "auxiliary_rows", "hold_out", "evaluation",
+    )),
+})  # fmt: skip
+"""Keys of a setting that no definition may give: an arm with other files would differ in more than it declares."""
 
 Changes = dict[str, Any]
 """Dotted key -> value."""
@@ -95,9 +105,16 @@ class Definition(Noun):
         return found
 
     @model_validator(mode="after")
-    def _control_is_an_arm(self) -> "Definition":
+    def _names_what_there_is(self) -> "Definition":
         if self.control not in self.arms:
             raise ValueError(f"control: there is no arm {self.control}")
+        figures = [*(one.figure for one in self.claims), *(one.figure for one in self.published)]
+        if unknown := [name for name in figures if not is_measure(name)]:
+            raise ValueError(f"{unknown[0]} is not measured; there are {', '.join(FIGURES)} and rm_at_k.K")
+        named = {*(self.axis.at if self.axis else ()), *(one.arm for one in self.published)}
+        named |= {arm for one in self.claims for arm in (one.better, one.than)}
+        if self.per_value is None and (unknown := sorted(named - self.arms.keys())):
+            raise ValueError(f"claims, published or axis: there is no arm {unknown[0]}")
         return self
 
 
@@ -141,6 +158,9 @@ def experiment(
         raise SweRmError(f"{definition.name}: is of profile {' or '.join(definition.profiles)}, not {profile}")
     base = config_file.content(Path(str(_HERE / "profiles" / f"{profile}.yaml")), "a profile")
     arms = {**definition.arms, **(more or {})}
+    _refuse_given(definition, [definition.base, changes or {}, *arms.values()])
+    if taken := [key for key in changes or {} if _declared(key, definition.varies)]:
+        raise SweRmError(f"{definition.name}: {taken[0]} is what varies: no --set for all arms")
     ordered = [definition.control, *(name for name in arms if name != definition.control)]
     settings = {
         arm: _setting(definition.name, arm, base, (definition.base, changes or {}, arms[arm])) for arm in ordered
@@ -174,6 +194,18 @@ def _setting(name: str, arm: str, base: Mapping[str, Any], layers: Sequence[Chan
     except ValidationError as error:
         first = error.errors()[0]
         raise SweRmError(f"{name}: arm {arm}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def _refuse_given(definition: Definition, layers: Sequence[Changes]) -> None:
+    """Files and seeds are said at the run, for all arms alike; and every key is one of a setting's groups."""
+    for key, value in (pair for layer in layers for pair in layer.items()):
+        if key in _GROUPS and not isinstance(value, dict) and (key, value) != ("warmup", None):
+            raise SweRmError(f"{definition.name}: {key} is a group of keys")
+        inner = [f"{key}.{name}" for name in value] if key in _GROUPS and value else [key]
+        if taken := [one for one in inner if any(one == given or one.startswith(f"{given}.") for given in _GIVEN)]:
+            raise SweRmError(
+                f"{definition.name}: {taken[0]} is given at the run (--data, --tasks, --evaluation, seeds)"
+            )
 
 
 def _refuse_other_differences(definition: Definition, settings: Mapping[str, Setting]) -> None:

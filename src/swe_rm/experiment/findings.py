@@ -9,6 +9,7 @@ import numpy as np
 from swe_rm.errors import SweRmError
 from swe_rm.experiment.cell import RESULT_FILE, Result, read_result
 from swe_rm.experiment.definition import Claim, Definition, Published
+from swe_rm.experiment.measures import FIGURES, LOWER_IS_BETTER, bounds
 from swe_rm.experiment.running import CELLS_FOLDER, Planned, read_planned
 from swe_rm.figures import BIASED, Figures, Measured, pool_from
 from swe_rm.metrics import Flags, Floats
@@ -16,20 +17,6 @@ from swe_rm.resampling import resample_weights
 from swe_rm.spread import RESAMPLES, Draws, Figure
 from swe_rm.trajectory import Noun
 
-FIGURES = {
-    "auc": "AUC",
-    "auc_within_policy": "AUC within policy",
-    "auc_same_policy_task": "same policy and task",
-    "auc_within_task": "pairs of a task",
-    "auc_upset": "upsets",
-    "ece": "ECE",
-    "brier": "Brier",
-    "rm_at_k.widest": "RM@K",
-    "gain_at_k": "RM@K - random",
-    "rise_with_k": "RM@K - RM@2",
-}
-"""Figures of a report, and what each is called; K is the widest that half of the tasks have."""
-LOWER_IS_BETTER = frozenset({"ece", "brier"})
 Standing = Literal["agrees", "disagrees", "not told apart", "not measured"]
 
 
@@ -225,7 +212,7 @@ def _minus(one: tuple[float, Floats], other: tuple[float, Floats]) -> tuple[floa
 def _arm(
     name: str, found: Sequence[Result], seeds: tuple[int, ...], draws: Mapping[str, Draws], apart: dict[str, Figure]
 ) -> ArmFound:
-    figures = {one: draws[one].figure() for one in FIGURES}
+    figures = {one: draws[one].figure(bounds(one)) for one in FIGURES}
     tokens = [one.tokens.get("prompt_tokens") for one in found]
     known = [value for value in tokens if value is not None]
     return ArmFound(
@@ -240,7 +227,7 @@ def _arm(
         per_seed={one: figure.per_seed for one, figure in figures.items()},
         differences=apart,
         rm_at_k={
-            int(one.rpartition(".")[2]): draw.figure()
+            int(one.rpartition(".")[2]): draw.figure(bounds(one))
             for one, draw in draws.items()
             if one.startswith("rm_at_k.") and one != "rm_at_k.widest"
         },
@@ -269,11 +256,11 @@ def _apart(one: Draws, other: Draws, mine: Sequence[int], theirs: Sequence[int])
     both = [seed for seed in mine if seed in theirs]
     if not both:
         return None
-    return one.of([mine.index(s) for s in both]).minus(other.of([theirs.index(s) for s in both])).figure()
+    return one.of([mine.index(s) for s in both]).minus(other.of([theirs.index(s) for s in both])).figure((-1.0, 1.0))
 
 
 def _claim(claim: Claim, draws: Mapping[str, Mapping[str, Draws]], seeds: Mapping[str, tuple[int, ...]]) -> ClaimFound:
-    if claim.better not in draws or claim.than not in draws:
+    if not all(claim.figure in draws.get(arm, ()) for arm in (claim.better, claim.than)):
         return ClaimFound(claim=claim, difference=None, standing="not measured")
     one, other = draws[claim.better][claim.figure], draws[claim.than][claim.figure]
     apart = _apart(one, other, seeds[claim.better], seeds[claim.than])

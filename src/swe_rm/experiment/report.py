@@ -6,7 +6,8 @@ from typing import Any
 
 from swe_rm.errors import MissingExtraError
 from swe_rm.experiment.definition import Axis, Definition
-from swe_rm.experiment.findings import FIGURES, LOWER_IS_BETTER, ArmFound, Findings
+from swe_rm.experiment.findings import ArmFound, Findings
+from swe_rm.experiment.measures import FIGURES, LOWER_IS_BETTER
 from swe_rm.spread import Figure
 
 _DRAWN = ("auc", "auc_same_policy_task", "ece", "gain_at_k")

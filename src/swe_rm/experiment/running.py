@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -159,6 +160,8 @@ def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools:
     except SweRmError as error:
         raise SweRmError(f"{name}: {error}") from None
     attempts = {part: tuple(row.attempt_id for row in rows) for part, rows in plan.parts.items()}
+    if not any(fnmatchcase(row.policy, setting.judged) for row in plan.parts[HELD]):
+        raise SweRmError(f"{name}: judged: {setting.judged}: no attempt to measure on is by such a policy")
     warm = _warm(setting, files, out, pools) if setting.verifier == "model" else {}
     decides = [setting.model_dump(mode="json"), seed, pools.digest, attempts, template_hash(), _code()]
     digest = _digest([*decides, warm.get("warm") and warm["warm"].name])
