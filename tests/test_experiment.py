@@ -18,6 +18,7 @@ from swe_rm.experiment import cell as cells
 from swe_rm.experiment.cell import Cell, Result
 from swe_rm.experiment.definition import Definition, PerValue, arms_per_value, experiment, known, load
 from swe_rm.experiment.findings import FIGURES, Findings, findings
+from swe_rm.experiment.report import markdown
 from swe_rm.experiment.running import read_planned, run
 from swe_rm.experiment.setting import Files, complete
 from swe_rm.experiment.view import shown
@@ -257,6 +258,17 @@ def test_what_varies_is_not_set_for_all_and_somebody_must_be_judged(pile: Path, 
         experiment(definition(), "cpu", changes={"mix.sample.total": 30})
     with pytest.raises(SweRmError, match=r"small/more/seed-0: judged: nobody\*: no attempt"):
         run(definition(), "cpu", Files(data=(pile,)), tmp_path, changes={"judged": "nobody*"}, say=lambda _: None)
+
+
+def test_records_that_cannot_be_read_are_told(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cut, out = tmp_path / "cut.jsonl", tmp_path / "out"
+    cut.write_text(pile.read_text()[:-40])
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(SMALL))
+    words = ["experiment", "run", str(tmp_path / "small.yaml"), "--data", str(cut), "--out", str(out)]
+    assert main(words) == 2
+    assert capsys.readouterr().err.count("cut.jsonl: line 240: broken JSON") == 1
+    assert findings(out, "small").refused == 1
+    assert ", 1 records could not be read; left out" in markdown(findings(out, "small"))
 
 
 def test_files_that_have_changed_are_one_line(pile: Path, tmp_path: Path) -> None:

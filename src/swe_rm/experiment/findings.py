@@ -73,6 +73,8 @@ class Findings(Noun):
     claims: tuple[ClaimFound, ...]
     published: tuple[Published, ...]
     read: int
+    refused: int
+    """Records that could not be read."""
     dropped: dict[str, int]
     inputs: dict[str, str]
     settings: dict[str, dict[str, Any]]
@@ -118,6 +120,7 @@ def findings(out: Path, name: str) -> Findings:
         claims=tuple(_claim(claim, draws, seeds) for claim in definition.claims),
         published=definition.published,
         read=planned.read,
+        refused=planned.refused,
         dropped=planned.dropped,
         inputs=planned.inputs,
         settings=_settings(planned, results),

@@ -35,11 +35,12 @@ def _setup(found: Findings) -> str:
     n_seeds = {len(arm.seeds) for arm in found.arms}
     seeds = "/".join(map(str, sorted(n_seeds)))
     dropped = ", ".join(f"{n:,} {step}" for step, n in found.dropped.items()) or "none"
+    refused = f", {found.refused:,} records could not be read" if found.refused else ""
     random, oracle = _plain(found.random_at_k), _plain(found.pass_at_k)
     lines = [
         f"Profile {found.profile}, {len(found.arms)} arms, {seeds} seeds each, digest `{found.digest}`. "
         f"Arms differ from `{found.control}` in {', '.join(f'`{key}`' for key in found.varies)} alone.",
-        f"Read {found.read:,} attempts; left out by the control's mix: {dropped}. "
+        f"Read {found.read:,} attempts{refused}; left out by the control's mix: {dropped}. "
         f"Measured on {found.n_attempts:,} attempts at {found.n_tasks:,} tasks that no arm trained on, "
         f"{found.base_rate:.1%} resolved.",
         f"K is {found.k}, the widest that half of these tasks have: "

@@ -46,6 +46,8 @@ class Planned(Noun):
     inputs: dict[str, str]
     """File -> SHA-256."""
     read: int
+    refused: int = 0
+    """Records that could not be read."""
     dropped: dict[str, int]
     """Step of cleaning -> attempts that it left out, of the control's first seed."""
     digest: str
@@ -113,6 +115,8 @@ def run(
         made = experiment(definition, profile, arms_per_value(definition.per_value, values), changes)
     planned = [_cell(made, arm, seed, files, out, pools) for seed in definition.seeds for arm in made.settings]
     _keep(out / made.name, made, planned, pools)
+    for line in pools.refusals:
+        say(line)
     return jobs.run_all([CellJob(one) for one in planned], parallel, threads, say)
 
 
@@ -123,6 +127,8 @@ class _Pools:
         self.files = files
         self.digest = files.digest()
         self.first: Plan | None = None
+        self.refusals: list[str] = []
+        """A line for each record that could not be read."""
         self._watch = watch
         self._gathered: dict[str, Gathered] = {}
 
@@ -130,7 +136,8 @@ class _Pools:
         """What a mix holds of the files."""
         reading = config.reading().model_dump_json()
         if reading not in self._gathered:
-            self._gathered[reading] = gather(config, engine("local", 1), self._watch)
+            found = self._gathered[reading] = gather(config, engine("local", 1), self._watch)
+            self.refusals = self.refusals or [str(one) for one in found.pile.refusals]
         plan = decide(self._gathered[reading], config)
         self.first = self.first or plan
         return plan
@@ -206,6 +213,7 @@ def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools
         experiment=made,
         inputs=_inputs(pools.files),
         read=ledger.read,
+        refused=len(pools.refusals),
         dropped={step: n for step, n in ledger.steps.items() if n},
         digest=_digest([row.digest for row in rows]),
         cells=rows,

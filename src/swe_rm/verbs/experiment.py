@@ -64,6 +64,7 @@ def run(
     """Run every arm with every seed, several at once; run again for what is not finished."""
     from swe_rm.config_file import parsed
     from swe_rm.experiment.definition import load
+    from swe_rm.experiment.running import read_planned
     from swe_rm.experiment.running import run as run_all
     from swe_rm.experiment.setting import Files
     from swe_rm.terminal import Progress
@@ -85,7 +86,7 @@ def run(
     write_json(json, {"cells": rows})
     failed = sum(done.result is None for done in found)
     say(f"{len(found) - failed} of {len(found)} cells are finished, {failed} failed")
-    return exit_code(len(found) - failed, failed)
+    return exit_code(len(found) - failed, failed + read_planned(out / definition.name).refused)
 
 
 @experiment.command()
