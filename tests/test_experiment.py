@@ -1,6 +1,7 @@
 """Arms differ from the control where declared and nowhere else; cells are run once; a report says what was measured."""
 
 import json
+import shutil
 from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,7 +20,7 @@ from swe_rm.experiment.cell import Cell, Result
 from swe_rm.experiment.definition import Definition, PerValue, arms_per_value, experiment, known, load
 from swe_rm.experiment.findings import FIGURES, Findings, findings
 from swe_rm.experiment.report import markdown
-from swe_rm.experiment.running import read_planned, run
+from swe_rm.experiment.running import _inputs, read_planned, run
 from swe_rm.experiment.setting import Files, complete
 from swe_rm.experiment.view import shown
 from swe_rm.render import rendered_text
@@ -353,6 +354,24 @@ def test_a_damaged_result_is_named(pile: Path, tmp_path: Path) -> None:
 
 
 # --- reports ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_report_of_another_cells_result_is_refused(finished: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(finished, tmp_path / "out")
+    one, other, *_ = read_planned(out / "small").cells
+    shutil.copy(out / "cells" / other.digest / "result.json", out / "cells" / one.digest / "result.json")
+    with pytest.raises(RecordError, match=rf"{one.digest}/result\.json: digest: is {other.digest}"):
+        findings(out, "small")
+
+
+def test_inputs_are_files_and_folders_by_names_that_tell_them_apart(pile: Path, tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name / "pool").mkdir(parents=True)
+        (tmp_path / name / "pool" / f"{name}.txt").write_text(name)
+    one, other = tmp_path / "a" / "pool", tmp_path / "b" / "pool"
+    told = _inputs(Files(data=(pile, one), evaluation=(other,)))
+    assert [*told] == ["attempts.jsonl", "a/pool", "b/pool"]
+    assert len(set(told.values())) == 3
 
 
 def test_a_report_says_what_was_measured(finished: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from swe_rm.errors import SweRmError
+from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment.cell import RESULT_FILE, Result, read_result
 from swe_rm.experiment.definition import Claim, Definition, Published
 from swe_rm.experiment.measures import FIGURES, LOWER_IS_BETTER, bounds
@@ -135,7 +135,10 @@ def _results(out: Path, planned: Planned) -> tuple[dict[str, dict[int, Result]],
     for one in planned.cells:
         file = out / CELLS_FOLDER / one.digest / RESULT_FILE
         if file.is_file():
-            found[one.arm][one.seed] = read_result(file)
+            result = read_result(file)
+            if result.digest != one.digest:
+                raise RecordError(str(file), "digest", f"is {result.digest}: another cell's result")
+            found[one.arm][one.seed] = result
         else:
             missing.append(f"{one.arm}/seed-{one.seed}: is not finished")
     return {arm: by_seed for arm, by_seed in found.items() if by_seed}, missing

@@ -15,7 +15,7 @@ from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment import cell as cells
 from swe_rm.experiment.cell import Cell
 from swe_rm.experiment.definition import Changes, Definition, Experiment, Profile, arms_per_value, experiment
-from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting, parts
+from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting, content_digest, parts
 from swe_rm.jobs import Done
 from swe_rm.mix import Gathered, MixConfig, Plan, decide, gather
 from swe_rm.mix.config import Sample
@@ -238,7 +238,9 @@ def read_planned(folder: Path) -> Planned:
 
 def _inputs(files: Files) -> dict[str, str]:
     every = [*files.data, *files.labels, *files.tasks, *files.evaluation]
-    return {path.name: sha256(path.read_bytes()).hexdigest() for path in every if path.is_file()}
+    names = Counter(path.name for path in every)
+    called = {path: path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in every}
+    return {called[path]: content_digest(path) for path in every}
 
 
 @cache

@@ -34,7 +34,9 @@ class Files(Noun):
     def digest(self) -> str:
         """Of what the files hold, in 16 hex characters; where they lie does not count."""
         contents = {
-            name: sorted(_digest(path) for path in paths) for name, paths in self if name != "evaluation" or paths
+            name: sorted(content_digest(path) for path in paths)
+            for name, paths in self
+            if name != "evaluation" or paths
         }
         return sha256(json.dumps(contents).encode()).hexdigest()[:16]
 
@@ -104,11 +106,12 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _digest(path: Path) -> str:
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+def content_digest(path: Path) -> str:
+    """SHA-256 of a file, or of the names and contents of a folder's files."""
+    if path.is_file():
+        return sha256(path.read_bytes()).hexdigest()
     found = sha256()
-    for file in files:
+    for file in sorted(path.rglob("*")):
         if file.is_file():
-            found.update(f"{file.relative_to(path) if path.is_dir() else ''}\n".encode())
-            found.update(sha256(file.read_bytes()).digest())
+            found.update(f"{file.relative_to(path)}\n".encode() + sha256(file.read_bytes()).digest())
     return found.hexdigest()
