@@ -57,9 +57,16 @@ def whole(file: Path) -> Iterator[Path]:
 
 
 def put(file: Path, text: str) -> None:
-    """Write a small file in place of what is there. Raises SweRmError when nothing can be written there."""
-    with whole(file) as partial:
+    """Write a small file in place of what is there; what a kill leaves beside it, the next call writes over.
+
+    Raises SweRmError when nothing can be written there.
+    """
+    partial = file.with_name(f".{file.name}.partial")
+    try:
         partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
+    except OSError as error:
+        raise SweRmError(f"{file}: cannot be written: {error.strerror}") from None
 
 
 @contextmanager
