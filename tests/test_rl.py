@@ -410,6 +410,7 @@ def test_a_verifier_made_of_others_is_another_when_they_are(world: Path, tmp_pat
     (folder / "weights").write_text("one")
     verdicts.write_text("one")
     before = told()
+    (tmp_path / "commands.sqlite").write_text("what a run writes beside it is no part of the verifier")
     assert told() == before
     for changed, seen in ((folder / "weights", {0, 3}), (verdicts, {1}), (tmp_path / "template.jinja", {2, 3})):
         changed.write_text("other")

@@ -118,7 +118,7 @@ def model_folders(spec: str) -> list[Path]:
 def files(spec: str) -> list[Path]:
     """What a verifier is read from, found without loading it; none for what comes with the package or is asked.
 
-    Raises CheckpointError for a calibrator that is not there.
+    Raises RecordError for a damaged calibrator, SweRmError for a verifier file that cannot be used.
     """
     from swe_rm.verifiers import calibrated
 
@@ -132,8 +132,9 @@ def files(spec: str) -> list[Path]:
     if spec.endswith(FILES):
         from swe_rm.verifiers.foreign.file import read_file
 
-        named = [Path(spec).parent / folder for folder in read_file(Path(spec)).folders]
-        beside = [path for path in Path(spec).absolute().parent.iterdir() if path.suffix not in FILES]
+        found = read_file(Path(spec))
+        named = [Path(spec).parent / folder for folder in found.folders]
+        beside = [path for path in Path(spec).absolute().parent.iterdir() if path.suffix in found.template_endings]
         return [Path(spec), *sorted(filter(Path.is_file, beside)), *(file for one in named for file in _below(one))]
     folder = Path(argument) if kind == "calibrated" else Path(spec)
     of_another = files(calibrated.read(folder).verifier) if (folder / calibrated.FILE).is_file() else []

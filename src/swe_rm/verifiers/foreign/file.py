@@ -181,6 +181,13 @@ class VerifierFile(Noun):
         """Those it names."""
         return tuple(filter(None, (self.checkpoint, self.weights, self.tokenizer)))
 
+    @property
+    def template_endings(self) -> frozenset[str]:
+        """Of the templates it names, and of those that they may include from beside it."""
+        parts = self.messages if isinstance(self.messages, tuple) else ()
+        named = [*(part.file for part in parts), *([self.chat_template] if self.chat_template else [])]
+        return frozenset({".jinja", *(Path(name).suffix for name in named)})
+
     @model_validator(mode="after")
     def _fits(self) -> "VerifierFile":
         kind, answer = self.engine.kind, self.answer
