@@ -2,7 +2,8 @@
 
     python scripts/list_trained_tasks.py TRAIN --out src/swe_rm/shipped
 
-TRAIN are the files that scripts/ship_verifier.py had as `--train`; run this after it.
+TRAIN are the files that scripts/ship_verifier.py had as `--train`; run this after it. Names of earlier versions stay on
+the list while they were trained on the same tasks: verdicts that somebody kept still carry them.
 """
 
 import argparse
@@ -32,8 +33,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     tasks = sorted(map(task_hash, read_evaluation(arguments.train)))
-    document = {"verifiers": names(arguments.out), "tasks": tasks}
     file = arguments.out / SHIPPED_TASKS.name
+    before = json.loads(file.read_bytes()) if file.is_file() else {"verifiers": [], "tasks": tasks}
+    if before["tasks"] != tasks:
+        raise SystemExit(f"{file}: lists other tasks; remove it if no earlier version is to be known any more")
+    document = {"verifiers": sorted({*before["verifiers"], *names(arguments.out)}), "tasks": tasks}
     file.write_text(json.dumps(document, indent=0) + "\n", encoding="utf-8")
     print(f"{file}: {len(tasks)} tasks")
 

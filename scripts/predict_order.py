@@ -27,7 +27,7 @@ from swe_rm.scored import Scored
 from swe_rm.simulate import Simulated, Simulation, simulate
 from swe_rm.sources import open_pile
 from swe_rm.verdict import Verdict
-from swe_rm.verifiers.features import features
+from swe_rm.verifiers.facts import habits
 from swe_rm.verifiers.recorded import join, verdict_rows
 
 EVERY = 10
@@ -72,7 +72,7 @@ def simulated(paths: Sequence[Path], files: Sequence[Path], policy: Any, plan: P
     """The simulation of each file's verifier."""
     attempts = list(open_pile(paths).attempts())
     trajectories = [item.trajectory for item in attempts]
-    facts = np.array([features(trajectory) for trajectory in trajectories])
+    facts = np.array([habits(trajectory) for trajectory in trajectories])
     found = []
     for file in files:
         verdicts: dict[str, Verdict] = join(verdict_rows(file), trajectories)

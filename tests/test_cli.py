@@ -18,7 +18,7 @@ import pytest
 import zstandard
 
 from swe_rm import terminal
-from swe_rm.__main__ import main
+from swe_rm.__main__ import SPINS, main
 from swe_rm.errors import VerifierError
 from swe_rm.trajectory import Trajectory
 from swe_rm.verdict import Candidate, Ranking, Verdict
@@ -104,6 +104,17 @@ def error_lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
 
 
 # --- rank ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, SPINS), ("7", "7")])
+def test_torch_s_threads_sleep_soon_unless_the_user_says_otherwise(
+    given: str | None, used: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", given or "")
+    if given is None:
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+    main(["doctor", "--help"])
+    assert os.environ["GOMP_SPINCOUNT"] == used
 
 
 def test_rank_writes_every_task_best_first(pile: Path, tmp_path: Path) -> None:

@@ -50,6 +50,11 @@ def test_the_score_is_the_mean_of_the_members_by_id() -> None:
     assert {verdict.verifier for verdict in verdicts.values()} == {"mean(low@1,high@2)"}
 
 
+def test_members_weigh_what_they_are_given() -> None:
+    verdicts = by_id(ATTEMPTS, Mean([LOW, HIGH], [3, 1])(ATTEMPTS))
+    assert [verdicts[t.attempt_id].score for t in ATTEMPTS] == pytest.approx([0.25, 0.2, 0.4, 0.45])
+
+
 def test_costs_are_summed_and_the_largest_cut_is_told() -> None:
     verdict = Mean([LOW, HIGH])(ATTEMPTS[:1])[0]
     assert (verdict.prompt_tokens, verdict.truncated_tokens, verdict.seconds) == (120, 9, 0.5)

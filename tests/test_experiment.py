@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from swe_rm import export
+from swe_rm import export, output
 from swe_rm.__main__ import main
 from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.evaluate import evaluate
@@ -118,6 +118,8 @@ def test_the_required_experiments_are_there() -> None:
         ({"arms": {"more": {}, "less": {"mix.sample.total": 20, "label_noise": 0.1}}},
          "arm less differs from more in label_noise, and only mix.sample.total may vary"),
         ({"arms": {"more": {}, "less": {"mix.sample.total": 40}}}, "arms more and less are one"),
+        ({"arms": {"more": {}, "less": {"train.epochs": 5}}, "varies": ["train.epochs"]},
+         "arms more and less are one: words does not read what they differ in"),
         ({"base": {"mix.decontaminate": {"against": ["v.jsonl"]}}}, "mix.decontaminate is given at the run"),
         ({"base": {"train": {"seed": 7}}}, "train.seed is given at the run"),
         ({"base": {"train": 3}}, "train is a group of keys"),
@@ -254,6 +256,30 @@ def _count(found: Result, task: str) -> int:
     return sum(found.measured.task_names[place] == task for place in found.measured.tasks)
 
 
+def test_seeds_that_change_nothing_are_refused(pile: Path, tmp_path: Path) -> None:
+    arms = {"more": {}, "less": {"calibrate": "platt"}}
+    splits = {"by": "task", "folds": 3, "parts": {"train": [1], "held": [0], "calibrate": [2]}}
+    base = {"verifier": "words", "warmup": None, "mix.splits": splits}
+    idle = definition(base=base, arms=arms, varies=["calibrate"], axis=None)
+    with pytest.raises(SweRmError, match="train on the same attempts"):
+        run(idle, "cpu", Files(data=(pile,)), tmp_path)
+
+
+def test_arms_that_would_be_measured_on_other_attempts_are_refused_before_any_runs(pile: Path, tmp_path: Path) -> None:
+    other = definition(arms={"more": {}, "less": {"judged": "careful"}}, varies=["judged"], axis=None)
+    with pytest.raises(SweRmError, match="measured on other attempts"):
+        run(other, "cpu", Files(data=(pile,)), tmp_path)
+    assert not (tmp_path / "cells").exists() or not list((tmp_path / "cells").glob("*/*"))
+
+
+def test_one_experiment_is_run_by_one_process_at_a_time(pile: Path, tmp_path: Path) -> None:
+    with (
+        output.alone(tmp_path / "small", wait=False),
+        pytest.raises(SweRmError, match="another process is at work there"),
+    ):
+        run(definition(), "cpu", Files(data=(pile,)), tmp_path)
+
+
 def test_what_varies_is_not_set_for_all_and_somebody_must_be_judged(pile: Path, tmp_path: Path) -> None:
     with pytest.raises(SweRmError, match=r"small: mix\.sample\.total is what varies: no --set"):
         experiment(definition(), "cpu", changes={"mix.sample.total": 30})
@@ -376,7 +402,7 @@ def test_inputs_are_files_and_folders_by_names_that_tell_them_apart(pile: Path, 
 
 def test_a_report_says_what_was_measured(finished: Path) -> None:
     found = findings(finished, "small")
-    assert [arm.name for arm in found.arms] == ["more", "less"]
+    assert [arm.name for arm in found.arms] == ["less", "more"]
     assert (found.control, found.varies, found.settings) == (
         "more", ("mix.sample.total",), {"more": {}, "less": {"mix.sample.total": 20}}
     )  # fmt: skip
@@ -391,11 +417,9 @@ def test_a_report_says_what_was_measured(finished: Path) -> None:
             assert bounds is None or bounds[0] <= (arm.metrics[name] or 0) <= bounds[1]
         mine = [results[arm.name, seed] for seed in arm.seeds]
         assert arm.per_seed["auc"] == pytest.approx([auc(one) for one in mine])
-    less = found.arms[1]
-    assert less.differences["auc"].value == pytest.approx(
-        (less.metrics["auc"] or 0) - (found.arms[0].metrics["auc"] or 0)
-    )
-    assert found.arms[0].differences == {}
+    less, more = found.arms
+    assert less.differences["auc"].value == pytest.approx((less.metrics["auc"] or 0) - (more.metrics["auc"] or 0))
+    assert more.differences == {}
     assert found.k == 6
     assert less.metrics["rm_at_k.widest"] == pytest.approx(less.rm_at_k[6].value)
     assert less.metrics["gain_at_k"] == pytest.approx((less.rm_at_k[6].value or 0) - (found.random_at_k or 0))
@@ -460,7 +484,7 @@ def test_arms_that_were_measured_on_other_attempts_are_refused(finished: Path, t
     file.unlink()
     left = findings(tmp_path, "small")
     assert left.missing == ("more/seed-0: is not finished",)
-    assert left.arms[0].seeds == (1, 2)
+    assert {arm.name: arm.seeds for arm in left.arms} == {"less": (0, 1, 2), "more": (1, 2)}
 
 
 def test_the_verbs(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

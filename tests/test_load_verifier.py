@@ -12,8 +12,10 @@ from swe_rm.errors import CheckpointError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Origin, Outcome, Task, Trajectory
 from swe_rm.verdict import Verdict
 from swe_rm.verifiers import CONTROLS, POOLED, SHIPPED, absolute_spec, known_verifiers, load_verifier, needs_pool
-from swe_rm.verifiers.features import FEATURES, Features, FeaturesCard
+from swe_rm.verifiers.facts import FACTS
+from swe_rm.verifiers.features import Features, FeaturesCard
 from swe_rm.verifiers.forest import Forest
+from swe_rm.verifiers.linear import Linear
 
 POOL = [
     Labelled(
@@ -159,10 +161,11 @@ def test_a_build_without_its_default_says_so(
 
 
 def forest(folder: Path, version: str, base: float) -> str:
-    """A features verifier of one tree without a split: the same score for everything."""
+    """A features verifier of one tree without a split and no weights: the same score for everything."""
     nodes = np.array([-1], dtype=np.int32)
     tree = Forest(base, np.array([0], dtype=np.int32), nodes, np.zeros(1), nodes, nodes, np.zeros(1))
-    Features(FeaturesCard(version=version, columns=tuple(FEATURES)), tree).save(folder / version)
+    ranks = Linear(np.zeros((len(FACTS), 3)), np.zeros(len(FACTS)), base)
+    Features(FeaturesCard(version=version, columns=tuple(FACTS)), tree, ranks).save(folder / version)
     return version
 
 
@@ -178,18 +181,20 @@ def test_default_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.Monke
         {"members": members, "calibrator": calibrator},
         {"members": bent_members},
         {"members": members, "calibrator": calibrator, "name": "blend@7"},
+        {"members": [members[0], {**members[1], "weight": 3.0}]},
     ):
         others = {name: {"members": members[:1]} for name in ("model", "features")}
         (tmp_path / "verifiers.json").write_text(json.dumps({"default": document, **others}))
         found.append(load_verifier("default"))
-    one, mean, bent, inside, named = found
+    one, mean, bent, inside, named, uneven = found
     assert (one.name, mean.name) == ("features@low", "mean(features@low,features@high)")
     assert bent.name.startswith(f"platt({mean.name})@")
     assert named.name == named(TRAJECTORIES)[0].verifier == "blend@7"
     assert inside.name.startswith("mean(platt(features@low)@")
     scores = [verifier(TRAJECTORIES)[0].score for verifier in found]
     half, quarter = 1 / (1 + np.exp(1)), 1 / (1 + np.exp(2))
-    assert scores == pytest.approx([half, 0.5, half, (quarter + 0.5) / 2, half])
+    assert scores == pytest.approx([half, 0.5, half, (quarter + 0.5) / 2, half, (half + 3 * (1 - half)) / 4])
+    assert uneven.name == mean.name
 
 
 @pytest.mark.skipif(not (SHIPPED / "verifiers.json").is_file(), reason="the weights are not in this checkout yet")
@@ -203,7 +208,7 @@ def test_the_shipped_verifier_loads_and_never_calls_itself_default() -> None:
 
 @pytest.mark.skipif(not (SHIPPED / "model").is_dir(), reason="the weights are not in this checkout yet")
 def test_the_shipped_model_gives_the_scores_it_was_shipped_with() -> None:
-    """Every sixth example, scored by the engine of version 0.1; 1e-6 is what another order of summing in fp32 does."""
+    """Every sixth example, scored when they were shipped; 1e-6 is what another order of summing in fp32 does."""
     pytest.importorskip("torch")
     shipped = json.loads((Path(__file__).parent / "golden" / "shipped_scores.json").read_text())
     attempts = sources.open_pile([Path(__file__).parents[1] / "examples"]).attempts()

@@ -18,10 +18,10 @@ from swe_rm.scored import Scored
 from swe_rm.simulate import MIN_TASKS, Simulated, simulate
 from swe_rm.simulation_report import headline, print_simulation
 from swe_rm.trajectory import Outcome
-from swe_rm.verifiers.features import FEATURES
+from swe_rm.verifiers.facts import HABITS
 
 QUICK = Plan(steps=120, seeds=5, batch=16)
-NAMES = list(FEATURES)
+NAMES = list(HABITS)
 
 
 class World:
@@ -89,7 +89,7 @@ def test_noise_averages_out_and_a_leaning_does_not(judged: dict[str, Simulated])
 
 def test_the_lesson_is_named(judged: dict[str, Simulated]) -> None:
     first = judged["biased"].task.lessons[0]
-    assert (first.trait, first.about) == ("log_characters", FEATURES["log_characters"][0])
+    assert (first.trait, first.about) == ("log_characters", HABITS["log_characters"][0])
     assert first.shift > 0.5 > abs(first.shift_by_outcomes)
     assert judged["sharp"].task.lessons[0].trait == "tests_after_edit"
 

@@ -9,11 +9,11 @@ from hypothesis.extra import numpy as arrays
 
 from swe_rm.logged_policy import Choices, Plan, learn
 from swe_rm.traits import RIDGE, Traits, traits_of
-from swe_rm.verifiers.features import FEATURES
+from swe_rm.verifiers.facts import HABITS
 
 GROUPS = np.repeat(np.arange(8), 4)
 NO_CUT = np.full(len(GROUPS), np.nan)
-NAMES = list(FEATURES)
+NAMES = list(HABITS)
 
 
 def facts(**columns: Any) -> Any:

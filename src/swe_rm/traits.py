@@ -6,7 +6,7 @@ import numpy as np
 
 from swe_rm.metrics import Floats, Ids, starts, sum_by
 from swe_rm.scored import Names
-from swe_rm.verifiers.features import FEATURES
+from swe_rm.verifiers.facts import HABITS
 
 RIDGE = 0.1
 """Added to the variance of every direction, in units of one trait's: what hardly differs inside groups is learnt more
@@ -29,14 +29,14 @@ class Traits(NamedTuple):
 
 
 def traits_of(facts: Floats, groups: Ids, cut: Floats, policies: Names | None = None) -> Traits:
-    """Traits of attempts from `FEATURES` [n, features], the tokens a verifier did not read (n,), and whose they are.
+    """Traits of attempts from `HABITS` [n, features], the tokens a verifier did not read (n,), and whose they are.
 
     `groups` (n,) is ascending and leaves no number out; each group weighs the same. Facts are taken by rank over all
     attempts, for their tails are long. `policies` (n,) adds a trait for each: where a group holds attempts of several
     policies, becoming more like one of them can be learnt. NaN in `cut` is 0. What does not vary inside groups is left
     out. No outcome and no score is looked at.
     """
-    columns = [(name, about, _shares(facts[:, place])) for place, (name, (about, _)) in enumerate(FEATURES.items())]
+    columns = [(name, about, _shares(facts[:, place])) for place, (name, (about, _)) in enumerate(HABITS.items())]
     columns.append(("cut", "tokens that the verifier did not read", _shares(np.nan_to_num(cut))))
     for policy in sorted(set(policies)) if policies is not None else ():
         columns.append((f"policy {policy}", "an attempt of this policy", np.asarray(policies == policy, np.float64)))

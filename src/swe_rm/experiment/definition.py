@@ -210,6 +210,7 @@ def _refuse_given(definition: Definition, layers: Sequence[Changes]) -> None:
 
 def _refuse_other_differences(definition: Definition, settings: Mapping[str, Setting]) -> None:
     flat = {arm: setting.flat() for arm, setting in settings.items()}
+    read = {arm: setting.read_by_verifier() for arm, setting in settings.items()}
     control = flat[definition.control]
     varied: set[str] = set()
     for arm, mine in flat.items():
@@ -220,8 +221,9 @@ def _refuse_other_differences(definition: Definition, settings: Mapping[str, Set
                 f"and only {', '.join(definition.varies)} may vary"
             )
         varied |= {key for key in definition.varies if any(_declared(one, (key,)) for one in differing)}
-        if twin := next((other for other in flat if other != arm and flat[other] == mine), None):
-            raise SweRmError(f"{definition.name}: arms {arm} and {twin} are one")
+        if twin := next((other for other in flat if other != arm and read[other] == read[arm]), None):
+            told = "" if flat[twin] == mine else f": {settings[arm].verifier} does not read what they differ in"
+            raise SweRmError(f"{definition.name}: arms {arm} and {twin} are one{told}")
     if len(flat) > 1 and (idle := [key for key in definition.varies if key not in varied]):
         raise SweRmError(f"{definition.name}: {', '.join(idle)} may vary and does not")
 

@@ -129,8 +129,10 @@ def findings(out: Path, name: str) -> Findings:
 
 
 def _results(out: Path, planned: Planned) -> tuple[dict[str, dict[int, Result]], list[str]]:
-    """Arm -> seed -> what it left, in the plan's order; a line for each that is not finished."""
-    found: dict[str, dict[int, Result]] = {arm: {} for arm in planned.experiment.settings}
+    """Arm -> seed -> what it left, in the plan's order or along the axis; a line for each that is not finished."""
+    axis = planned.experiment.definition.axis
+    arms = sorted(planned.experiment.settings, key=lambda arm: axis.at.get(arm, 0) if axis else 0)
+    found: dict[str, dict[int, Result]] = {arm: {} for arm in arms}
     missing = []
     for one in planned.cells:
         file = out / CELLS_FOLDER / one.digest / RESULT_FILE

@@ -199,6 +199,6 @@ def _draw_curves(panel: Any, found: Findings) -> None:
     for arm in found.arms[:_FEW]:
         ks = sorted(arm.rm_at_k)
         panel.plot(ks, [arm.rm_at_k[k].value for k in ks], label=arm.name)
-    panel.set(title="RM@K", xlabel="K")
+    panel.set(title="RM@K" if len(found.arms) <= _FEW else f"RM@K, the first {_FEW} arms", xlabel="K")
     panel.grid(alpha=0.3)
     panel.legend(fontsize=7, frameon=False)

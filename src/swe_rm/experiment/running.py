@@ -105,8 +105,9 @@ def run(
     """Run what is not finished yet; what became of each cell. `out` gets a folder for the experiment, and one for the
     cells of all experiments, by digest.
 
-    Raises SweRmError where the definition is wrong, the draw of an arm cannot be met, or the folder holds the same
-    experiment with other settings, files or code.
+    Raises SweRmError where the definition is wrong, the draw of an arm cannot be met, arms would be measured on other
+    attempts, seeds would change nothing, another process runs the experiment there, or the folder holds it with other
+    settings, files or code.
     """
     made = experiment(definition, profile, changes=changes)
     pools = _Pools(files, watch)
@@ -114,10 +115,13 @@ def run(
         values = pools.values(made.settings[definition.control], definition)
         made = experiment(definition, profile, arms_per_value(definition.per_value, values), changes)
     planned = [_cell(made, arm, seed, files, out, pools) for seed in definition.seeds for arm in made.settings]
-    _keep(out / made.name, made, planned, pools)
-    for line in pools.refusals:
-        say(line)
-    return jobs.run_all([CellJob(one) for one in planned], parallel, threads, say)
+    _refuse_other_measuring(made.name, planned)
+    _refuse_idle_seeds(made.name, planned)
+    with output.alone(out / made.name, wait=False):
+        _keep(out / made.name, made, planned, pools)
+        for line in pools.refusals:
+            say(line)
+        return jobs.run_all([CellJob(one) for one in planned], parallel, threads, say)
 
 
 class _Pools:
@@ -178,6 +182,28 @@ def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools:
     )  # fmt: skip
     cell.out.parent.mkdir(parents=True, exist_ok=True)
     return cell
+
+
+def _refuse_other_measuring(name: str, planned: Sequence[Cell]) -> None:
+    """What arms are measured on must be the same before hours are spent on them."""
+    first, *others = planned
+    for other in others:
+        if _measured_on(other) != _measured_on(first):
+            raise SweRmError(f"{name}: {other.name} and {first.name} would be measured on other attempts")
+
+
+def _measured_on(cell: Cell) -> tuple[frozenset[str], str, int | None]:
+    return frozenset(cell.attempts[HELD]), cell.setting.judged, cell.setting.judged_most
+
+
+def _refuse_idle_seeds(name: str, planned: Sequence[Cell]) -> None:
+    """Words are fitted without dice: where seeds draw the same attempts, three of them are one, told as three."""
+    for cell in planned:
+        same = [one for one in planned if one.arm == cell.arm and set(one.attempts[TRAIN]) == set(cell.attempts[TRAIN])]
+        if cell.setting.verifier == "words" and not cell.setting.label_noise and len(same) > 1:
+            raise SweRmError(
+                f"{name}: {same[0].name} and {same[1].name} train on the same attempts and come out the same"
+            )
 
 
 def _check_parts(setting: Setting, name: str) -> None:

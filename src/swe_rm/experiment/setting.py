@@ -51,7 +51,7 @@ class Setting(Noun):
     """What the language model starts from, trained on next tokens of the attempts to train on; random weights without
     it."""
     verifier: Literal["model", "features", "words"] = "model"
-    """What is trained: the language model, boosted trees on hand-made facts, or words of the log's end."""
+    """What is trained: the language model, trees and a regression on documented facts, or words of the log's end."""
     view: View = "whole"
     """What of an attempt is read, in training and when it is judged."""
     label_noise: float = Field(default=0.0, ge=0, le=0.5)
@@ -79,6 +79,14 @@ class Setting(Noun):
     def flat(self) -> dict[str, Any]:
         """Every field by its dotted key."""
         return dict(_flat("", self.model_dump(mode="json")))
+
+    def read_by_verifier(self) -> dict[str, Any]:
+        """Those of them that its verifier is made from: facts and words have neither a warm-up nor steps."""
+        if self.verifier == "model":
+            return self.flat()
+        return {key: value for key, value in self.flat().items() if not key.startswith(("train.", "warmup"))} | {
+            "train.balance": self.train.balance
+        }
 
 
 def complete(content: Mapping[str, Any]) -> Setting:

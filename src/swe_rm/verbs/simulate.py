@@ -46,7 +46,7 @@ def simulate(
     from swe_rm.simulation_report import print_simulation
     from swe_rm.terminal import Progress
     from swe_rm.trained_on import shipped_tasks
-    from swe_rm.verifiers.features import FEATURES, features
+    from swe_rm.verifiers.facts import HABITS, habits
 
     if verifier and verdicts:
         raise SweRmError("--verifier and --verdicts exclude each other")
@@ -56,8 +56,8 @@ def simulate(
     given, failed = _verdicts(attempts, verifier or "default", verdicts, models)
     scored = Scored.of(attempts, given, lengths=False)
     with Progress("looking at attempts", len(attempts)) as progress:
-        rows = [features(item.trajectory) for item in progress.over(attempts)]
-    facts = np.array(rows, dtype=np.float64).reshape(-1, len(FEATURES))
+        rows = [habits(item.trajectory) for item in progress.over(attempts)]
+    facts = np.array(rows, dtype=np.float64).reshape(-1, len(HABITS))
     seen = shipped_tasks(scored.verifier, set(scored.tasks))
     with Progress("simulating"):
         found = simulated(scored, facts, policy=policy, plan=Plan(steps=steps, seeds=seeds), trained_on=seen)

@@ -40,10 +40,12 @@ class Member(Noun):
     """Beside the file."""
     calibrator: Calibrator | None = None
     """Applied before the mean is taken, so that no member outweighs the others by being bolder."""
+    weight: float = Field(default=1.0, gt=0)
+    """In the mean."""
 
 
 class Shipped(Noun):
-    """What one shipped name stands for: the mean of its members, calibrated where there is a map."""
+    """What one shipped name stands for: the weighted mean of its members, calibrated where there is a map."""
 
     name: str | None = None
     """name@version in every output; made of the members' names where it is not given."""
@@ -194,7 +196,8 @@ def _shipped(name: str) -> Callable[[Given], Verifier]:
 
         shipped: Shipped = getattr(_shipped_file(), name)
         members = [_member(member, given) for member in shipped.members]
-        verifier = Mean(members) if len(members) > 1 else members[0]
+        weights = [member.weight for member in shipped.members]
+        verifier = Mean(members, weights) if len(members) > 1 else members[0]
         return verifier if shipped.calibrator is None else Calibrated(verifier, shipped.calibrator, shipped.name)
 
     return build

@@ -1,6 +1,7 @@
-"""The verifier `mean:A,B`: the mean of several verifiers' scores."""
+"""The verifier `mean:A,B`: the mean of several verifiers' scores, each with its weight."""
 
 from collections.abc import Iterable, Sequence
+from operator import mul
 from typing import TypeVar
 
 from swe_rm.errors import VerifierError
@@ -11,17 +12,19 @@ Number = TypeVar("Number", int, float)
 
 
 class Mean:
-    """Scores an attempt by the mean of its members' scores.
+    """Scores an attempt by the weighted mean of its members' scores.
 
     Tokens read and seconds are summed over the members that report them, `truncated_tokens` is the largest cut any
     member made; log-probabilities of different models have no mean and are left out. Raises VerifierError without
     members, and whenever a member gives no verdict on an attempt.
     """
 
-    def __init__(self, verifiers: Sequence[Verifier]) -> None:
+    def __init__(self, verifiers: Sequence[Verifier], weights: Sequence[float] | None = None) -> None:
+        """`weights` are one for each verifier, above 0; all the same without them."""
         if not verifiers:
             raise VerifierError("a mean needs at least one verifier")
         self._verifiers = tuple(verifiers)
+        self._weights = tuple(weights or [1.0] * len(verifiers))
 
     @property
     def name(self) -> str:
@@ -32,7 +35,7 @@ class Mean:
         """One verdict for each trajectory, members joined by attempt id."""
         answers = [by_id(trajectories, verifier(trajectories)) for verifier in self._verifiers]
         name = self.name
-        return [_mean([answer[t.attempt_id] for answer in answers], name) for t in trajectories]
+        return [_mean([answer[t.attempt_id] for answer in answers], self._weights, name) for t in trajectories]
 
     @property
     def judges_together(self) -> bool:
@@ -41,7 +44,7 @@ class Mean:
 
     def following(self) -> "Mean":
         """The same, of members that follow one attempt as it grows."""
-        return Mean([following(verifier) for verifier in self._verifiers])
+        return Mean([following(verifier) for verifier in self._verifiers], self._weights)
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """Each member's score, and below it what the member says about it."""
@@ -54,11 +57,11 @@ class Mean:
         return lines
 
 
-def _mean(verdicts: Sequence[Verdict], name: str) -> Verdict:
+def _mean(verdicts: Sequence[Verdict], weights: Sequence[float], name: str) -> Verdict:
     return Verdict(
         attempt_id=verdicts[0].attempt_id,
-        score=_average([verdict.score for verdict in verdicts]),
-        raw_score=_average([verdict.raw_score for verdict in verdicts]),
+        score=_average([verdict.score for verdict in verdicts], weights),
+        raw_score=_average([verdict.raw_score for verdict in verdicts], weights),
         prompt_tokens=sum(tokens) if (tokens := _known(v.prompt_tokens for v in verdicts)) else None,
         truncated_tokens=max(_known(v.truncated_tokens for v in verdicts), default=None),
         seconds=sum(seconds) if (seconds := _known(v.seconds for v in verdicts)) else None,
@@ -66,8 +69,9 @@ def _mean(verdicts: Sequence[Verdict], name: str) -> Verdict:
     )
 
 
-def _average(scores: Sequence[float]) -> float:
-    return min(1.0, sum(scores) / len(scores))
+def _average(scores: Sequence[float], weights: Sequence[float]) -> float:
+    total: float = sum(map(mul, scores, weights))
+    return min(1.0, total / sum(weights))
 
 
 def _known(values: Iterable[Number | None]) -> list[Number]:

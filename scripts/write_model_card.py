@@ -1,0 +1,159 @@
+"""Measure what ships on dev, on sets of other kinds and on the generated pool, and write docs/model-card.md.
+
+    python scripts/write_model_card.py --dev DEV --other NAME=FILE... --generated tests/playground_pool
+
+Run it after scripts/ship_verifier.py, whose figures it reads from experiments/reports/default_verifier.json.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from swe_rm import sources
+from swe_rm.evaluate import Report, evaluate
+from swe_rm.trajectory import Labelled, Outcome
+from swe_rm.verifiers import ShippedFile, load_verifier
+from swe_rm.verifiers.facts import FACTS
+
+REPORT = Path("experiments/reports/default_verifier.json")
+CARD = Path("docs/model-card.md")
+KEYS = ("auc_within_policy", "auc_same_policy_task", "auc_upset", "auc_within_task", "auc", "ece")
+NAMES = tuple(ShippedFile.model_fields)
+LEFT_OUT = {"measured", "mistakes", "cost", "slices"}
+"""Of a report: what names attempts, or is long and not told."""
+GOALS = {"auc_same_policy_task": 0.70, "auc_upset": 0.60, "auc_within_policy": 0.78}
+
+
+def read(path: Path) -> list[Labelled]:
+    """Labelled attempts of known outcome."""
+    return [item for item in sources.open_pile([path]).attempts() if item.outcome is not Outcome.UNKNOWN]
+
+
+def document(report: Report) -> dict[str, Any]:
+    """A report's figures, with its noise floor and a random pick's best of K, and nothing that names an attempt."""
+    found = {key: value for key, value in report.to_json().items() if key not in LEFT_OUT}
+    metrics = report.metrics
+    random = {str(k): value for k, value in metrics.random_at_k.items()}
+    same = {str(k): value for k, value in metrics.random_at_k_same_policy.items()}
+    return {
+        **found,
+        "ece_noise_floor": report.ece_noise_floor,
+        "random_at_k": random,
+        "random_at_k_same_policy": same,
+    }
+
+
+def measured(items: Sequence[Labelled], name: str, *, controls: bool = False) -> dict[str, Any]:
+    """What `swe-rm evaluate` says of a shipped verifier on these attempts; policies are families.
+
+    `controls` render every attempt once more, and are the same for every verifier.
+    """
+    verifier = load_verifier(name)
+    verdicts = verifier([item.trajectory for item in items])
+    return document(evaluate(items, verdicts, policy="family", with_controls=controls))
+
+
+def cell(found: dict[str, Any], key: str) -> str:
+    """0.712 [0.650, 0.770], or - where there is no figure."""
+    value, interval = found[key], found["intervals"].get(key)
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def table(rows: dict[str, dict[str, Any]], first: str = "verifier") -> str:
+    """Markdown of the figures with their 95% intervals."""
+    lines = [f"| {first} | " + " | ".join(f"`{key}`" for key in KEYS) + " |", "|---" * (len(KEYS) + 1) + "|"]
+    lines += [f"| {name} | {' | '.join(cell(row, key) for key in KEYS)} |" for name, row in rows.items()]
+    return "\n".join(lines)
+
+
+def goals(rows: dict[str, dict[str, Any]]) -> str:
+    """The goals set before, and what was found: reached where the figure is, its interval left aside."""
+    lines = ["| goal | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
+    for key, least in GOALS.items():
+        cells = [_reached(None if row[key] is None else row[key] >= least, cell(row, key)) for row in rows.values()]
+        lines.append(f"| `{key}` >= {least:.2f} | " + " | ".join(cells) + " |")
+    bounds = [min(0.08, row["ece_noise_floor"] + 0.02) for row in rows.values()]
+    cells = [_reached(row["ece"] <= most, cell(row, "ece")) for row, most in zip(rows.values(), bounds, strict=True)]
+    lines.append("| `ece` <= 0.08, and <= noise floor + 0.02 | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _reached(reached: bool | None, text: str) -> str:
+    return "not measured" if reached is None else text + (" reached" if reached else " **missed**")
+
+
+def best_of(found: dict[str, Any]) -> str:
+    """The best of K at the widest K, up to 8, that a third of the tasks have, beside a random pick and the oracle."""
+    tasks = found["n_tasks_at_k"]
+    k = max((k for k in tasks if int(k) <= 8 and tasks[k] * 3 >= found["n_tasks"]), key=int)
+    return f"{picked(found, k)}; {tasks[k]} tasks)"
+
+
+def picked(found: dict[str, Any], k: str, among: str = "") -> str:
+    """What the verifier's pick of K resolves, and how much of the way from a random pick to the oracle that is."""
+    random_pick, own, oracle = (found[f"{name}_at_k{among}"][k] for name in ("random", "rm", "pass"))
+    way = f", {(own - random_pick) / (oracle - random_pick):.0%} of the way" if oracle > random_pick else ""
+    return f"best of {k} {own:.3f} (random pick {random_pick:.3f}, oracle {oracle:.3f}{way}"
+
+
+def about(name: str, found: dict[str, Any]) -> str:
+    """A line on one set: size, base rate, best of K, and what a perfect verifier's ECE would be."""
+    return (
+        f"- {name}: {found['n_attempts']:,} attempts at {found['n_tasks']} tasks, {found['base_rate']:.1%} resolved; "
+        f"{best_of(found)}; a perfectly calibrated verifier with these scores shows an ECE of "
+        f"{found['ece_noise_floor']:.3f}"
+    )
+
+
+def _default(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {"dev": report["dev"]["default"], **report["other"], "generated": report["generated"]["default"]}
+
+
+def card(report: dict[str, Any]) -> str:
+    """The page, of model_card.md's words and the report's figures."""
+    controls = report["dev"]["default"]["controls"]
+    chosen = report["cross_validated"][report["chosen"]]
+    members = ShippedFile.model_validate_json(Path("src/swe_rm/shipped/verifiers.json").read_bytes()).default.members
+    words = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
+    return words.format(
+        members=", ".join(f"`{m.folder}`" + ("" if m.weight == 1 else f" (weight {m.weight:g})") for m in members),
+        n_facts=len(FACTS),
+        goals=goals({"cross-validated": chosen, **_default(report)}),
+        chosen=report["chosen"],
+        candidates=table(report["cross_validated"]),
+        about_chosen=about("The chosen one", chosen),
+        same_policy=picked(chosen, "3", "_same_policy"),
+        dev=table(report["dev"]),
+        about_dev=about("`default`", report["dev"]["default"]),
+        other=table(report["other"], "`default` on"),
+        about_other=".\n".join(about(name, found) for name, found in report["other"].items()),
+        generated=table(report["generated"]),
+        about_generated=about("`default`", report["generated"]["default"]),
+        prior=f"{controls['policy_prior']['auc']:.3f}",
+        task_prior=f"{controls['task_prior']['auc_within_policy']:.3f}",
+    )
+
+
+def main() -> None:
+    """Measure, and write the report and the card."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dev", type=Path, help="measure anew; without it the card is of the report as it is")
+    parser.add_argument("--other", nargs="*", default=[], help="NAME=FILE of attempts of another kind")
+    parser.add_argument("--generated", type=Path, default=Path("tests/playground_pool"))
+    arguments = parser.parse_args()
+    report = json.loads(REPORT.read_text(encoding="utf-8"))
+    if arguments.dev:
+        others = dict(given.split("=", 1) for given in arguments.other)
+        report["dev"] = {name: measured(read(arguments.dev), name, controls=name == "default") for name in NAMES}
+        report["other"] = {name: measured(read(Path(file)), "default") for name, file in others.items()}
+        report["generated"] = {name: measured(read(arguments.generated), name) for name in NAMES}
+        REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    CARD.write_text(card(report), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
