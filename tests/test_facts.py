@@ -103,6 +103,13 @@ def run_of(command: str, shown: str, code: int = 0) -> tuple[Message, Message]:
     return say, Message(role="tool", content=f"<returncode>{code}</returncode>\n<output>\n{shown}\n</output>")
 
 
+@pytest.mark.parametrize("issue", ["`" * 60_000, '"' * 60_000, "a" * 60_000, 'File "' * 10_000, "A.py/" * 12_000])
+def test_no_issue_takes_long(issue: str) -> None:
+    """A pattern that goes back over what it has read takes 20 s of the third: the suite would crawl."""
+    found = named(attempt(patch=FIX).model_copy(update={"task": Task(instance_id="a__b-1", statement=issue)}))
+    assert found["issue_characters"] == pytest.approx(np.log1p(len(issue)))
+
+
 def test_relations_are_what_they_name() -> None:
     messages = (
         *run_of("cat lib/tool.py", "check(before, 1)"),

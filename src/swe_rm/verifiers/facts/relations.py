@@ -26,7 +26,7 @@ from swe_rm.verifiers.facts.apart import (
 _FRAME = re.compile(r'File "([^"\n]+)", line \d+, in (\w+)')
 _PATH = re.compile(r"[\w./-]{0,200}\w\.py\b")
 _HUNK_HEAD = re.compile(r"^@@ -(\d+)(?:,\d+)? \+\d+(?:,\d+)? @@ ?(.*)$", re.MULTILINE)
-_FENCE = re.compile(r"```[^\n]*\n(.*?)```", re.DOTALL)
+_FENCE = re.compile(r"```[^\n`]{0,80}\n(.*?)```", re.DOTALL)
 _PROMPT = re.compile(r"^(?:>>>|\.\.\.|In \[\d+\]:) ?(.*)$", re.MULTILINE)
 _QUOTED = re.compile(r"`([^`\n]{3,80})`|\"([^\"\n]{3,80})\"")
 _EXCEPTION = re.compile(r"\b([A-Z]\w*(?:Error|Exception|Warning))\b")
@@ -43,9 +43,9 @@ _CALL = re.compile(r"\b(\w{3,})\(")
 _WORD = re.compile(r"\w+|[^\w\s]")
 _INDENT = re.compile(r"^[ \t]*")
 _COMPARED = 50
-"""Lines of a patch, removed and added, that are compared one with another."""
+"""Lines of a patch, removed and added, that are compared one with another, and files of it that are looked for."""
 _MOST_LINES = 400
-"""Lines of a patch, or of the code in an issue, that are looked for elsewhere."""
+"""Lines of a patch, of the code in an issue, and quotations in it, that are looked for elsewhere."""
 
 
 def _stems(files: Sequence[str]) -> list[str]:
@@ -84,7 +84,8 @@ def _tried(a: Apart) -> float:
 
 def _quoted_shown(a: Apart) -> float:
     """Share of what the issue quotes that is seen after the last edit."""
-    quoted = {first or second for first, second in _QUOTED.findall(a.issue)}
+    found = dict.fromkeys(first or second for first, second in _QUOTED.findall(a.issue))
+    quoted = list(found)[:_MOST_LINES]
     shown = "\n".join(turn.text[:SEEN_TEXT] for turn in a.after_edit())
     return share(sum(text in shown for text in quoted), len(quoted))
 
@@ -140,7 +141,7 @@ def _own_tests(a: Apart) -> float:
 
 def _first_sight(a: Apart) -> float:
     """Where in the log a patched source's name is first seen or written, 0 to 1; 1 if never."""
-    stems = [PurePosixPath(file).name for file in a.sources]
+    stems = [PurePosixPath(file).name for file in a.sources[:_COMPARED]]
     for i, turn in enumerate(a.turns):
         text = turn.text[:SEEN_TEXT] + "".join(action.text[:SEEN_TEXT] for action in turn.actions)
         if any(stem in text for stem in stems):
