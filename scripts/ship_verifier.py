@@ -30,8 +30,6 @@ from swe_rm.verdict import Verdict
 from swe_rm.verifiers import Member, Shipped, ShippedFile
 from swe_rm.verifiers.facts import fact_matrix
 from swe_rm.verifiers.features import Features
-from swe_rm.verifiers.forest import fit_forest
-from swe_rm.verifiers.linear import fit_linear
 from swe_rm.verifiers.words import Section, Words, section_text
 
 FOLDS = 5
@@ -88,7 +86,9 @@ def _logits_of(
     """(seen, held out, weights) -> log-odds of the held out; what is read of an attempt is computed once."""
     if cheap == "features":
         matrix = fact_matrix([item.trajectory for item in items])
-        return lambda seen, out, weights: _of_facts(matrix[seen], resolved[seen], weights, matrix[out])
+        return lambda seen, out, weights: Features.fit_matrix(
+            matrix[seen], resolved[seen], weights, version=VERSION
+        ).logits(matrix[out])
     section: Section = "tail" if cheap == "words-tail" else "patch"
     more = patches if section == "patch" else []
     texts = [section_text(item.trajectory, section) for item in items]
@@ -100,10 +100,6 @@ def _logits_of(
         return np.array([fitted.logit(texts[i]) for i in out.tolist()])
 
     return words
-
-
-def _of_facts(seen: Floats, resolved: npt.NDArray[np.bool_], weights: Floats, out: Floats) -> Floats:
-    return (fit_forest(seen, resolved, weights).logits(out) + fit_linear(seen, resolved, weights).logits(out)) / 2
 
 
 def fit_words(items: Sequence[Labelled], patches: Sequence[Labelled], section: Section) -> Words:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from swe_rm.errors import CheckpointError
@@ -64,9 +65,16 @@ class Features:
     def fit(cls, labelled: Sequence[Labelled], weights: Sequence[float], *, version: str, seed: int = 0) -> "Features":
         """Fit on labelled attempts (outcomes known), each with its weight."""
         resolved = np.array([item.outcome is Outcome.RESOLVED for item in labelled])
-        matrix, weight = fact_matrix([item.trajectory for item in labelled]), np.asarray(weights, dtype=np.float64)
-        card = FeaturesCard(version=version, columns=tuple(FACTS), training={"attempts": len(labelled)})
-        return cls(card, fit_forest(matrix, resolved, weight, seed), fit_linear(matrix, resolved, weight))
+        matrix = fact_matrix([item.trajectory for item in labelled])
+        return cls.fit_matrix(matrix, resolved, np.asarray(weights, dtype=np.float64), version=version, seed=seed)
+
+    @classmethod
+    def fit_matrix(
+        cls, matrix: Floats, resolved: npt.NDArray[np.bool_], weights: Floats, *, version: str, seed: int = 0
+    ) -> "Features":
+        """Fit on the facts of attempts, [attempts, facts]. Raises as `fit_forest`."""
+        card = FeaturesCard(version=version, columns=tuple(FACTS), training={"attempts": len(matrix)})
+        return cls(card, fit_forest(matrix, resolved, weights, seed), fit_linear(matrix, resolved, weights))
 
     def save(self, folder: Path) -> None:
         """Write card and arrays."""
