@@ -520,6 +520,7 @@ def test_the_language_model_goes_from_one_warm_up_through_every_arm(pile: Path, 
         "mix.sample.total": 24,
         "train": {**common},
         "warmup": {**common, "shape": tiny, "vocabulary_size": 300},
+        "warmup_most": 30,
     }
     made = definition(base=base, arms={"more": {}, "less": {"mix.sample.total": 12}}, axis=None)
     told: list[str] = []
@@ -527,6 +528,11 @@ def test_the_language_model_goes_from_one_warm_up_through_every_arm(pile: Path, 
     assert [one.reason for one in done] == [""] * 6
     (warm,) = tmp_path.glob("warm-*")
     assert {one.job.cell.warm for one in done} == {warm}
+    (read,) = {one.job.cell.warmup_attempts for one in done}
+    assert len(read) == 30
+    tasks = {one.trajectory.attempt_id: one.trajectory.task.fold(3) for one in open_pile((pile,), ()).attempts()}
+    training = sorted(one for one, fold in tasks.items() if fold != 0)
+    assert sorted(read) == training[:30] != training
     assert not list((tmp_path / "cells").glob("*/model"))
     found = findings(tmp_path, "small")
     assert all(arm.prompt_tokens and arm.prompt_tokens <= 128 for arm in found.arms)

@@ -213,11 +213,12 @@ def _check_parts(setting: Setting, name: str) -> None:
 
 
 def _warm(setting: Setting, files: Files, out: Path, pools: _Pools) -> dict[str, Any]:
-    """The warm-up of a setting: on all clean attempts to train on, whatever the arm draws of them."""
+    """The warm-up of a setting: on clean attempts to train on, whatever the arm draws of them."""
     if setting.warmup is None:
         return {}
     rows = pools.plan(_unsampled(setting.mix_of(files, 0))).parts[TRAIN]
-    attempts = tuple(row.attempt_id for row in rows)
+    lowest = {*sorted(row.attempt_id for row in rows)[: setting.warmup_most]}
+    attempts = tuple(row.attempt_id for row in rows if row.attempt_id in lowest)
     config = setting.warmup.model_copy(update={"tasks": files.tasks[0] if files.tasks else None})
     digest = _digest([config.portable(), pools.digest, attempts, template_hash(), _code()])
     return {"warm": out / f"warm-{digest}", "warmup": config, "warmup_attempts": attempts}

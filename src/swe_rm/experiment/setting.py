@@ -50,6 +50,8 @@ class Setting(Noun):
     warmup: TrainConfig | None = None
     """What the language model starts from, trained on next tokens of the attempts to train on; random weights without
     it."""
+    warmup_most: int | None = Field(default=None, ge=1)
+    """So many of them are warmed up on, those whose ids, which are hashes, sort first; all without it."""
     verifier: Literal["model", "features", "words"] = "model"
     """What is trained: the language model, trees and a regression on documented facts, or words of the log's end."""
     view: View = "whole"
