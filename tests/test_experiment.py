@@ -108,6 +108,14 @@ def test_the_experiments_that_ship_are_whole_in_every_profile(name: str, profile
         assert (found.axis.at, len(steps)) == (read, 1)
 
 
+def test_the_policies_that_are_named_for_the_playground_are_there() -> None:
+    pool = (Path(__file__).parent / "playground_pool",)
+    policies = {item.trajectory.origin.policy for item in open_pile(pool, ()).attempts()}
+    for setting in experiment(load("policy_mixture"), "cpu").settings.values():
+        for pattern in (setting.judged, *setting.mix.sample.policies):
+            assert any(fnmatchcase(policy, pattern) for policy in policies), pattern
+
+
 def test_the_required_experiments_are_there() -> None:
     assert set(known()) >= REQUIRED
 
