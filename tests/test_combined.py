@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from swe_rm.calibrate import Calibrator
 from swe_rm.errors import VerifierError
 from swe_rm.trajectory import Origin, Task, Trajectory
-from swe_rm.verdict import Verdict, by_id
+from swe_rm.verdict import Verdict, by_id, close, spent
+from swe_rm.verifiers.calibrated import Calibrated
 from swe_rm.verifiers.combined import Mean
 
 ATTEMPTS = [
@@ -53,6 +55,24 @@ def test_the_score_is_the_mean_of_the_members_by_id() -> None:
 def test_members_weigh_what_they_are_given() -> None:
     verdicts = by_id(ATTEMPTS, Mean([LOW, HIGH], [3, 1])(ATTEMPTS))
     assert [verdicts[t.attempt_id].score for t in ATTEMPTS] == pytest.approx([0.25, 0.2, 0.4, 0.45])
+    assert {verdict.verifier for verdict in verdicts.values()} == {"mean(3*low@1,high@2)"}
+
+
+def test_what_one_member_is_not_sure_of_the_mean_is_not_sure_of() -> None:
+    unsure = Scripted("unsure@1", {"a": 0.5}, bounds=(0.2, 0.8))
+    assert Mean([unsure, HIGH], [3, 1])(ATTEMPTS[:1])[0].bounds == pytest.approx((0.25, 0.7))
+    assert Mean([LOW, HIGH])(ATTEMPTS[:1])[0].bounds is None
+
+
+def test_members_are_closed_and_what_they_asked_for_is_told() -> None:
+    closed: list[str] = []
+    paid = Scripted("paid@1", {"a": 0.5})
+    paid.spent, paid.close = "7 tokens", lambda: closed.append("paid")  # type: ignore[attr-defined]
+    mean = Calibrated(Mean([paid, LOW]), Calibrator(method="platt", n=9))
+    assert spent(mean) == "paid@1 7 tokens"
+    assert spent(Mean([LOW])) is None
+    close(mean)
+    assert closed == ["paid"]
 
 
 def test_costs_are_summed_and_the_largest_cut_is_told() -> None:

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from swe_rm import sources
+from swe_rm.calibrate import Calibrator
 from swe_rm.errors import CheckpointError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Origin, Outcome, Task, Trajectory
 from swe_rm.verdict import Verdict
 from swe_rm.verifiers import CONTROLS, POOLED, SHIPPED, absolute_spec, known_verifiers, load_verifier, needs_pool
+from swe_rm.verifiers.calibrated import Calibration, save
 from swe_rm.verifiers.facts import FACTS
 from swe_rm.verifiers.features import Features, FeaturesCard
 from swe_rm.verifiers.forest import Forest
@@ -58,10 +60,17 @@ def test_every_control_answers_under_its_name_and_version(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", POOLED)
-def test_controls_that_see_outcomes_need_a_pool_and_say_so(name: str) -> None:
+def test_controls_that_see_outcomes_need_a_pool_and_say_so(name: str, tmp_path: Path) -> None:
     assert needs_pool(name)
     assert needs_pool(f"mean:features,{name}")
     assert needs_pool("recorded:v.jsonl")
+    map_ = Calibration(
+        verifier=name, verifier_name=f"{name}@1", calibrator=Calibrator(method="platt", n=9), tasks=(), base_rate=0.5,
+        ece_before=None, ece_after=None,
+    )  # fmt: skip
+    save(tmp_path, map_)
+    assert needs_pool(str(tmp_path))
+    assert needs_pool(f"calibrated:{tmp_path}")
     with pytest.raises(VerifierError, match=f"the control {name} is built from labelled attempts"):
         load_verifier(name)
 
@@ -194,7 +203,7 @@ def test_default_is_what_its_file_says(tmp_path: Path, monkeypatch: pytest.Monke
     scores = [verifier(TRAJECTORIES)[0].score for verifier in found]
     half, quarter = 1 / (1 + np.exp(1)), 1 / (1 + np.exp(2))
     assert scores == pytest.approx([half, 0.5, half, (quarter + 0.5) / 2, half, (half + 3 * (1 - half)) / 4])
-    assert uneven.name == mean.name
+    assert uneven.name == "mean(features@low,3*features@high)"
 
 
 @pytest.mark.skipif(not (SHIPPED / "verifiers.json").is_file(), reason="the weights are not in this checkout yet")

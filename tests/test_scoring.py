@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from swe_rm.errors import RecordError, SweRmError, VerifierError
+from swe_rm.scored import GROUP, judged
 from swe_rm.scoring import Tally, score, score_to_file, verdict_row
 from swe_rm.trajectory import Labelled, Message, Origin, Task, Trajectory
 from swe_rm.verdict import Verdict
@@ -59,6 +61,18 @@ class Length:
         return verdicts[::-1]
 
 
+class Compared(Length):
+    """Gives each attempt its share among those at its task that it is shown with; fails where it sees one of these."""
+
+    judges_together = True
+
+    def __call__(self, trajectories: Sequence[Trajectory]) -> list[Verdict]:
+        shown = Counter(t.task.instance_id for t in trajectories)
+        shares = {t.attempt_id: 1 / shown[t.task.instance_id] for t in trajectories}
+        alone = super().__call__(trajectories)
+        return [v.model_copy(update={"score": shares[v.attempt_id]}) for v in alone]
+
+
 def trajectories(count: int) -> list[Trajectory]:
     return [item.trajectory for item in attempts(count)]
 
@@ -77,6 +91,44 @@ def test_score_agrees_with_one_by_one_and_counts_every_failure(count: int, chunk
     twin = {t.attempt_id: verifier([t])[0] for t in given_ if int(t.origin.attempt) not in failing}
     assert found == twin
     assert lost == [str(number) for number in range(count) if number in failing]
+
+
+@settings(deadline=None)
+@given(order=st.permutations(range(14)), chunk=st.integers(1, 6), failing=st.none() | st.integers(0, 13))
+def test_attempts_that_are_compared_are_seen_with_all_of_their_task(
+    order: list[int], chunk: int, failing: int | None
+) -> None:
+    given_ = [trajectories(14)[number] for number in order]
+    lost: list[str] = []
+    verifier = Compared(failing=[str(failing)])
+    found = score(given_, verifier, unscored=lambda failure: lost.append(failure.attempt), chunk=chunk)
+    whole = {v.attempt_id: v.score for v in Compared()(given_)}
+    assert {id_: verdict.score for id_, verdict in found.items()}.items() <= whole.items()
+    assert {int(one) // 4 for one in lost} == (set() if failing is None else {failing // 4})
+    assert len(found) + len(lost) == 14
+
+
+@pytest.mark.parametrize("torn", [0, 1, 5, 14])
+def test_a_killed_run_goes_on_with_whole_tasks_and_writes_each_attempt_once(tmp_path: Path, torn: int) -> None:
+    mixed = attempts(14)
+    random.Random(1).shuffle(mixed)
+    twice = [*mixed, mixed[3]]
+    out = tmp_path / "scores.jsonl"
+    score_to_file(twice, Compared(), out, chunk=3)
+    whole = rows(out)
+    assert {row["attempt_id"]: row["score"] for row in whole} == {
+        v.attempt_id: v.score for v in Compared()([item.trajectory for item in mixed])
+    }
+    out.write_bytes(b"".join(out.read_bytes().splitlines(keepends=True)[:torn]))
+    again = score_to_file(twice, Compared(), out, resume=True, chunk=3)
+    assert rows(out) == whole
+    assert (again.read, again.scored, again.skipped) == (15, 14 - torn, torn + 1)
+
+
+def test_a_pile_is_judged_by_whole_tasks_however_large_it_is() -> None:
+    given_ = [*attempts(4 * GROUP)[::4], *attempts(4)[1:]]
+    found = judged(given_, Compared(), unscored=lambda failure: pytest.fail(str(failure)))
+    assert Counter(found.scores.tolist()) == {0.25: 4, 1.0: GROUP - 1}
 
 
 def test_without_a_reporter_a_failure_is_raised_and_names_the_attempt() -> None:

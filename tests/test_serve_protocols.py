@@ -15,6 +15,7 @@ pytest.importorskip("httpx2", reason="starlette's test client needs httpx2")
 
 from starlette.testclient import TestClient
 
+from swe_rm.calibrate import Calibrator, PerGroup
 from swe_rm.export import attempts_row
 from swe_rm.scoring import score
 from swe_rm.serve.app import build
@@ -25,6 +26,8 @@ from swe_rm.serve.plain_text import attempt_of_text
 from swe_rm.serve.settings import Settings
 from swe_rm.trajectory import Labelled
 from swe_rm.verbs.serve import serve
+from swe_rm.verifiers.calibrated import Calibrated
+from swe_rm.verifiers.combined import Mean
 from tests.serving import Company, Cyrillic, Down, Hashed, Partly, jsonl, lamp, row, share
 
 TOKEN = "wick-trimmed-at-dusk"
@@ -534,6 +537,20 @@ def test_verdicts_that_depend_on_the_company_are_of_one_request(tmp_path: Path) 
         assert [found["score"] for found in both] == [0.5, 0.5, 0.5]
         (alone,) = one.post("/v1/score", json={"attempts": [row(1)]}).json()["verdicts"]
         assert (alone["score"], alone["cached"]) == (1.0, False)
+        assert one.get("/readyz").json()["cache"] == "off"
+
+
+def test_what_depends_on_whose_attempt_it_is_is_not_kept_by_content(tmp_path: Path) -> None:
+    own = {name: Calibrator(method="platt", c=shift, n=9) for name, shift in (("mill", 2.0), ("loom", -2.0))}
+    judge = Mean([Calibrated(Hashed(), PerGroup(per="policy", pooled=own["mill"], groups=own))])
+    same = [lamp(1, policy=policy) for policy in ("mill", "loom")]
+    assert len({one.content_hash for one in same}) == 1
+    with client(judge, cache=tmp_path / "c.sqlite") as one:
+        for trajectory in same:
+            body = attempts_row(Labelled(trajectory=trajectory))
+            (found,) = one.post("/v1/score", json={"attempts": [body]}).json()["verdicts"]
+            assert found["score"] == pytest.approx(judge([trajectory])[0].score)
+            assert not found["cached"]
         assert one.get("/readyz").json()["cache"] == "off"
 
 

@@ -10,6 +10,7 @@ from swe_rm import ray_session
 from swe_rm.errors import SweRmError, VerifierError
 from swe_rm.scoring import Chunk, Judged, Scorer, given_up, judged
 from swe_rm.trajectory import Labelled
+from swe_rm.verdict import judges_together
 from swe_rm.verifiers import absolute_spec, load_verifier
 
 AHEAD = 4
@@ -67,6 +68,8 @@ class Reply:
     place: int
     name: str = ""
     """Of its verifier."""
+    together: bool = False
+    """Whether that compares the attempts of a chunk."""
     judged: Judged | None = None
     error: str = ""
     """Why the verifier cannot be loaded, or cannot go on; then there is nothing else."""
@@ -94,7 +97,12 @@ def on_ray(
         with closing(batches):  # ends the plan; one left running would begin another Ray
             inbox.put(_GREETING)
             replies = _replies(ray, batches)
-            yield Scorer(next(replies).name, lambda chunks: in_order(sent(chunks, inbox, replies, AHEAD * workers)))
+            greeted = next(replies)
+            yield Scorer(
+                greeted.name,
+                lambda chunks: in_order(sent(chunks, inbox, replies, AHEAD * workers)),
+                greeted.together,
+            )
             inbox.put(None)
 
 
@@ -167,7 +175,7 @@ class _Worker:
         except SweRmError as error:
             return Reply(placed.place, error=str(error))
         self._begun.end.remote(placed.place)
-        return Reply(placed.place, self._verifier.name, found)
+        return Reply(placed.place, self._verifier.name, judges_together(self._verifier), found)
 
 
 def _replies(ray: Any, batches: Iterable[Mapping[str, Any]]) -> Iterator[Reply]:

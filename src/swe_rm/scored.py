@@ -18,7 +18,7 @@ from swe_rm.render import rendered_length
 from swe_rm.row_names import Key
 from swe_rm.scoring import Unscored, score
 from swe_rm.trajectory import Labelled, Outcome
-from swe_rm.verdict import Verdict, Verifier
+from swe_rm.verdict import Verdict, Verifier, judges_together
 
 Names = npt.NDArray[np.object_]
 
@@ -189,10 +189,14 @@ def judged(
     unscored: Callable[[Unscored], None],
     progress: Callable[[int], None] | None = None,
 ) -> Scored:
-    """A stream of attempts with a verifier's verdicts; those it fails on are told to `unscored` and have none."""
+    """A stream of attempts with a verifier's verdicts; those it fails on are told to `unscored` and have none.
+
+    Logs are in memory `GROUP` at a time, and all at once for a verifier that compares attempts.
+    """
+    size = None if judges_together(verifier) else GROUP
     gathered, verdicts = Gathering(), dict[str, Verdict]()
     stream = iter(attempts)
-    while part := list(islice(stream, GROUP)):
+    while part := list(islice(stream, size)):
         verdicts |= score([item.trajectory for item in part], verifier, unscored=unscored, progress=progress)
         for item in part:
             gathered.add(item)

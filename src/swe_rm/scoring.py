@@ -4,7 +4,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ import orjson
 
 from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.trajectory import Labelled, Noun, Trajectory
-from swe_rm.verdict import PartlyScoredError, Verdict, Verifier, by_id
+from swe_rm.verdict import PartlyScoredError, Verdict, Verifier, by_id, judges_together
 
 CHUNK = 32
 """Attempts given to the verifier at once: enough to sort by length, and a kill costs at most half a minute of them."""
@@ -54,13 +54,14 @@ def score(
     """The verdict on every trajectory, by attempt id.
 
     An attempt the verifier fails on raises its VerifierError, or, where `unscored` is given, is reported to it and
-    missing from the result. `progress` is told the number of attempts done after each chunk. Raises SweRmError when
-    one attempt is given twice.
+    missing from the result. `progress` is told the number of attempts done after each chunk. A verifier that compares
+    attempts sees all of a task in one call. Raises SweRmError when one attempt is given twice.
     """
     if len({trajectory.attempt_id for trajectory in trajectories}) != len(trajectories):
         raise SweRmError("one attempt is given twice: scores are joined by attempt id")
     verdicts: dict[str, Verdict] = {}
-    for part in _chunks(_by_task(trajectories), chunk):
+    tasks = _by_task(trajectories, lambda trajectory: trajectory.task.instance_id)
+    for part in _whole(tasks, chunk) if judges_together(verifier) else _chunks(chain(*tasks), chunk):
         found, failed = _verdicts(part, verifier)
         verdicts.update(found)
         for failure in failed:
@@ -78,6 +79,9 @@ class Chunk(NamedTuple):
     read: int
     fresh: list[Trajectory]
     """Those of them that are to be scored."""
+    company: Sequence[Trajectory] = ()
+    """All attempts at their tasks, where the verifier compares them: those that stand in the file are judged once more,
+    for the others' sake, and not written again."""
 
 
 class Judged(NamedTuple):
@@ -95,18 +99,23 @@ class Scorer(NamedTuple):
     name: str
     judge: Callable[[Iterable[Chunk]], Iterator[Judged]]
     """What became of the chunks, in their order."""
+    together: bool = False
+    """Whether it compares the attempts of a chunk, which is then made of whole tasks."""
 
 
 def here(verifier: Verifier) -> Scorer:
     """A verifier that judges in this process, one chunk at a time."""
-    return Scorer(verifier.name, lambda chunks: (judged(chunk, verifier) for chunk in chunks))
+    return Scorer(
+        verifier.name, lambda chunks: (judged(chunk, verifier) for chunk in chunks), judges_together(verifier)
+    )
 
 
 def judged(chunk: Chunk, verifier: Verifier) -> Judged:
     """A chunk judged by a verifier."""
-    found, failed = _verdicts(chunk.fresh, verifier)
+    found, failed = _verdicts(chunk.company or chunk.fresh, verifier)
     rows = [verdict_row(t, found[t.attempt_id]) for t in chunk.fresh if t.attempt_id in found]
-    return Judged(chunk.read, rows, failed)
+    fresh = {trajectory.attempt_id for trajectory in chunk.fresh}
+    return Judged(chunk.read, rows, [failure for failure in failed if failure.attempt_id in fresh])
 
 
 def given_up(chunk: Chunk, reason: str) -> Judged:
@@ -123,7 +132,8 @@ def score_to_file(
     progress: Callable[[int], None] | None = None,
     chunk: int = CHUNK,
 ) -> Tally:
-    """Score a stream of attempts into `out`, one JSON object a line; memory stays at the chunks under way.
+    """Score a stream of attempts into `out`, one JSON object a line; memory stays at the chunks under way, but for a
+    verifier that compares attempts, which takes the whole stream, task by task.
 
     A chunk is appended whole and flushed to disk, so a killed run leaves at most a torn last line. With `resume` that
     line is cut and attempts already in the file are skipped. Raises SweRmError when `out` exists (without `resume`) or
@@ -135,7 +145,7 @@ def score_to_file(
     with _appending(out, resume) as file:
         done = _resumable(file, out, scorer.name)
         known = len(done)
-        for part in scorer.judge(Chunk(len(part), _fresh(part, done)) for part in _chunks(attempts, chunk)):
+        for part in scorer.judge(_to_judge(attempts, done, chunk, scorer.together)):
             _append(file, b"".join(orjson.dumps(row) + b"\n" for row in part.rows))
             failures += part.unscored
             read, scored = read + part.read, scored + len(part.rows)
@@ -168,7 +178,8 @@ def verdict_row(trajectory: Trajectory, verdict: Verdict) -> dict[str, Any]:
 
 
 def _verdicts(part: Sequence[Trajectory], verifier: Verifier) -> tuple[dict[str, Verdict], list[Unscored]]:
-    """Verdicts on a chunk; where it fails, its halves are tried, so that one bad attempt costs only itself.
+    """Verdicts on a chunk; where it fails, its halves are tried, so that one bad attempt costs only itself, or its
+    task where the verifier compares a task's attempts.
 
     A verifier that knows which attempts it failed on is taken at its word, unless another stands around it.
     """
@@ -181,12 +192,19 @@ def _verdicts(part: Sequence[Trajectory], verifier: Verifier) -> tuple[dict[str,
             failed = [t for t in part if t.attempt_id in error.reasons]
             scored = [t for t in part if t.attempt_id not in error.reasons]
             return by_id(scored, error.verdicts), [_unscored(t, error.reasons[t.attempt_id]) for t in failed]
-        if len(part) == 1:
-            return {}, [_unscored(part[0], str(error))]
-    middle = len(part) // 2
+        middle = _middle(part, judges_together(verifier))
+        if middle is None:
+            return {}, [_unscored(trajectory, str(error)) for trajectory in part]
     first, failed_first = _verdicts(part[:middle], verifier)
     second, failed_second = _verdicts(part[middle:], verifier)
     return first | second, failed_first + failed_second
+
+
+def _middle(part: Sequence[Trajectory], together: bool) -> int | None:
+    """Where a chunk is cut in two, between tasks if they are judged together; None where it cannot be."""
+    names = [trajectory.task.instance_id for trajectory in part]
+    cuts = [place for place in range(1, len(part)) if not together or names[place] != names[place - 1]]
+    return min(cuts, key=lambda place: abs(place - len(part) // 2), default=None)
 
 
 def _unscored(trajectory: Trajectory, reason: str) -> Unscored:
@@ -194,6 +212,17 @@ def _unscored(trajectory: Trajectory, reason: str) -> Unscored:
     return Unscored(
         attempt_id=trajectory.attempt_id, instance_id=instance_id, policy=policy, attempt=attempt, reason=reason
     )
+
+
+def _to_judge(attempts: Iterable[Labelled], done: set[bytes], size: int, together: bool) -> Iterator[Chunk]:
+    if not together:
+        yield from (Chunk(len(part), _fresh(part, done)) for part in _chunks(attempts, size))
+        return
+    for part in _whole(_by_task(attempts, lambda item: item.trajectory.task.instance_id), size):
+        fresh = _fresh(part, done)
+        names = {trajectory.task.instance_id for trajectory in fresh}
+        company = {t.attempt_id: t for t in (item.trajectory for item in part) if t.task.instance_id in names}
+        yield Chunk(len(part), fresh, tuple(company.values()))
 
 
 def _fresh(part: Sequence[Labelled], done: set[bytes]) -> list[Trajectory]:
@@ -215,12 +244,24 @@ def _key(attempt_id: str) -> bytes:
         return attempt_id.encode()
 
 
-def _by_task(trajectories: Sequence[Trajectory]) -> list[Trajectory]:
-    """Attempts at one task side by side, in the order in which tasks first appear: they begin alike and are read so."""
-    groups: dict[str, list[Trajectory]] = {}
-    for trajectory in trajectories:
-        groups.setdefault(trajectory.task.instance_id, []).append(trajectory)
-    return [trajectory for group in groups.values() for trajectory in group]
+def _by_task(items: Iterable[T], task: Callable[[T], str]) -> list[list[T]]:
+    """Those at one task side by side, in the order in which tasks first appear: they begin alike and are read so."""
+    groups: dict[str, list[T]] = {}
+    for item in items:
+        groups.setdefault(task(item), []).append(item)
+    return [*groups.values()]
+
+
+def _whole(groups: Iterable[list[T]], size: int) -> Iterator[list[T]]:
+    """Chunks of whole groups, of at most `size` unless one group is larger."""
+    part: list[T] = []
+    for group in groups:
+        if part and len(part) + len(group) > size:
+            yield part
+            part = []
+        part = part + group
+    if part:
+        yield part
 
 
 def _chunks(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -133,6 +133,23 @@ def judges_together(verifier: Verifier) -> bool:
     return bool(getattr(verifier, "judges_together", False))
 
 
+def reads_origin(verifier: Verifier) -> bool:
+    """Whether its verdict depends on whose attempt it is, which `content_hash` leaves out; such verifiers say so."""
+    return bool(getattr(verifier, "reads_origin", False))
+
+
+def spent(verifier: Verifier) -> object | None:
+    """What a verifier that asks an engine has asked for so far, as text; None for one that asks nobody."""
+    found: object | None = getattr(verifier, "spent", None)
+    return found
+
+
+def close(verifier: Verifier) -> None:
+    """Nobody waits for its verdicts any more: what it still asks of an engine is given up."""
+    if own := getattr(verifier, "close", None):
+        own()
+
+
 def rank(trajectories: Sequence[Trajectory], verdicts: Mapping[str, Verdict]) -> list[Ranking]:
     """Rank the candidates of every task by score.
 

@@ -42,17 +42,16 @@ def load_network(
     short or of another architecture, and where the weights are not exactly those that config.json describes;
     VerifierError for a device that is not here.
     """
-    torch, transformers = libraries()
+    _, transformers = libraries()
     from safetensors import SafetensorError
 
     _check_files(folder)
     if device_map is not None and importlib.util.find_spec("accelerate") is None:
         raise MissingExtraError("accelerate", "train")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or ("float32" if _on_cpu(device if device_map is None else device_map) else "bfloat16")
+    where, numbers = placed(device, device_map, dtype)
     config = _config(folder)
     try:
-        network, found = read(transformers.Qwen3MoeForCausalLM, folder, dtype, device_map, config=config)
+        network, found = read(transformers.Qwen3MoeForCausalLM, folder, numbers, device_map, config=config)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{folder}: the weights cannot be read: {' '.join(str(error).split())}") from None
     except ValueError as error:  # of accelerate, for a map that leaves weights without a device or room
@@ -62,7 +61,7 @@ def load_network(
     _refuse_other_weights(folder, found)
     swe_rm_experts.use(network, experts or "auto")
     if device_map is None:
-        network.to(device)
+        network.to(where)
     return network.eval()
 
 
@@ -115,6 +114,17 @@ def _bytes(tensor: Any) -> bytes:
 
     data: bytes = tensor.contiguous().view(torch.uint8).numpy().tobytes()
     return data
+
+
+def placed(device: str | None, device_map: str | dict[str, Any] | None, dtype: str | None) -> tuple[str, str]:
+    """(device, dtype) of weights, with what is not given: a GPU if there is one; fp32 where all is on CPU, else bf16.
+
+    Raises VerifierError for a device that is not here.
+    """
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return device, dtype or ("float32" if _on_cpu(device if device_map is None else device_map) else "bfloat16")
 
 
 def _on_cpu(device: str | dict[str, Any]) -> bool:

@@ -61,6 +61,8 @@ class Tournament:
     into one call. Each pair is judged in both orders, for judges prefer a place.
     """
 
+    judges_together = True
+
     def __init__(self, judge: Pairwise) -> None:
         self._judge = judge
 

@@ -16,7 +16,7 @@ from swe_rm.serve.doorway import Doorway
 from swe_rm.serve.engine import Engine
 from swe_rm.serve.routes import chat, decisions, nemo_gym, openhands, openrlhf, operations, own, progress, slime
 from swe_rm.serve.settings import Settings
-from swe_rm.verdict import Verifier, judges_together
+from swe_rm.verdict import Verifier, judges_together, reads_origin
 
 ROUTERS = (own, progress, decisions, openrlhf, slime, nemo_gym, openhands, chat, operations)
 """One a protocol, in the order of the OpenAPI document."""
@@ -24,7 +24,8 @@ ROUTERS = (own, progress, decisions, openrlhf, slime, nemo_gym, openhands, chat,
 
 def build(verifier: Verifier, settings: Settings, bearers: Bearers) -> Doorway:
     """The ASGI application. Raises SweRmError where the cache cannot be one."""
-    cache = Cache(settings.cache, verifier.name) if settings.cache and not judges_together(verifier) else None
+    by_content = not judges_together(verifier) and not reads_origin(verifier)
+    cache = Cache(settings.cache, verifier.name) if settings.cache and by_content else None
     engine = Engine(verifier, settings, cache)
 
     @asynccontextmanager

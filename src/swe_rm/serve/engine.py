@@ -18,7 +18,7 @@ from swe_rm.serve.patient import Patient
 from swe_rm.serve.settings import Settings
 from swe_rm.serve.waiting import Waiter, Waiting, rank
 from swe_rm.trajectory import Trajectory
-from swe_rm.verdict import Verdict, Verifier, judges_together
+from swe_rm.verdict import Verdict, Verifier, close, judges_together
 
 T = TypeVar("T")
 
@@ -144,8 +144,7 @@ class Engine:
         if self._working is not None:
             self._working.cancel()
             await asyncio.wait({self._working})
-        if close := getattr(self.verifier, "close", None):
-            close()  # what is still asked of an engine is given up
+        close(self.verifier)
         self._worker.shutdown(wait=False)
         self._readers.shutdown()
         if self.cache is not None:

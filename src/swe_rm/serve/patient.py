@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from swe_rm.errors import VerifierError
 from swe_rm.trajectory import Trajectory
-from swe_rm.verdict import PartlyScoredError, Verdict, Verifier
+from swe_rm.verdict import PartlyScoredError, Verdict, Verifier, judges_together
 
 MOST_FAILURES = 16
 """In a row. One bad attempt among 64 fails seven times while it is looked for by halves."""
@@ -28,6 +28,11 @@ class Patient:
     def name(self) -> str:
         """The verifier's."""
         return self._verifier.name
+
+    @property
+    def judges_together(self) -> bool:
+        """The verifier's."""
+        return judges_together(self._verifier)
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """The verifier's verdicts. Raises what it raises, and the last failure again once there were too many."""

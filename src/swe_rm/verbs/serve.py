@@ -40,16 +40,12 @@ def serve(
     from swe_rm.serve.bearer import check_address, read_bearers
     from swe_rm.serve.running import run
     from swe_rm.serve.settings import Settings
-    from swe_rm.verdict import judges_together
-    from swe_rm.verifiers import needs_pool
+    from swe_rm.verdict import judges_together, reads_origin
 
     if engine == "local" and workers > 1:
         raise SweRmError("--workers is for --engine ray; one process uses all cores")
     bearers = read_bearers(token_file)
     check_address(host, bearers)
-    if needs_pool(verifier) and cache:
-        say(f"{verifier} tells attempts of equal content apart: verdicts are not kept")
-        cache = None
     settings = Settings(
         host=host, port=port, cache=cache, deadline=deadline, max_waiting=max_waiting, max_body=max_body,
         max_held=max_held, max_tokens=max_tokens, batch_tokens=batch_tokens, batch_attempts=batch_attempts,
@@ -65,5 +61,7 @@ def serve(
         judge = load(verifier, None, dtype=dtype, device_map=device_map, experts=experts)
         if cache and judges_together(judge):
             say(f"{judge.name} compares the attempts of a request: verdicts are not kept")
+        elif cache and reads_origin(judge):
+            say(f"{judge.name} tells attempts of equal content apart: verdicts are not kept")
         run(judge, settings, bearers)
     return 0

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from swe_rm.calibrate import Calibrator
 from swe_rm.errors import CheckpointError, VerifierError
@@ -52,6 +52,12 @@ class Shipped(Noun):
     members: tuple[Member, ...] = Field(min_length=1)
     calibrator: Calibrator | None = None
 
+    @model_validator(mode="after")
+    def _named_by_its_map(self) -> "Shipped":
+        if self.name and self.calibrator is None:
+            raise ValueError("a name needs a calibrator: without one it is the members' mean under their names")
+        return self
+
 
 def load_verifier(
     spec: str, *, pool: Sequence[Labelled] | None = None, options: Mapping[str, Any] | None = None
@@ -91,14 +97,17 @@ def needs_pool(spec: str) -> bool:
 
     Controls are built from it, and recorded rows are checked against it.
     """
+    from swe_rm.verifiers import calibrated
+
     kind, _, argument = spec.partition(":")
     if kind == "mean":
         return any(map(needs_pool, argument.split(",")))
-    if kind == "calibrated":
-        from swe_rm.verifiers.calibrated import read
-
-        return needs_pool(read(Path(argument)).verifier)
-    return spec in POOLED or (kind == "recorded" and bool(argument))
+    if kind == "recorded":
+        return bool(argument)
+    if spec in _NAMED:
+        return spec in POOLED
+    folder = Path(argument) if kind == "calibrated" else Path(spec)
+    return (folder / calibrated.FILE).is_file() and needs_pool(calibrated.read(folder).verifier)
 
 
 def model_folders(spec: str) -> list[Path]:

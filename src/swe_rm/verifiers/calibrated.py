@@ -11,7 +11,17 @@ from swe_rm.calibrate import Calibrator, Method, Per, PerGroup, cross_fitted, fi
 from swe_rm.errors import RecordError, VerifierError
 from swe_rm.metrics import Flags, Floats, calibration_error
 from swe_rm.trajectory import Labelled, Noun, Outcome, Task, Trajectory
-from swe_rm.verdict import NUMBERS, Verdict, Verifier, following, numbers
+from swe_rm.verdict import (
+    NUMBERS,
+    Verdict,
+    Verifier,
+    close,
+    following,
+    judges_together,
+    numbers,
+    reads_origin,
+    spent,
+)
 
 FILE = "calibrator.json"
 FOLDS = 5
@@ -94,7 +104,21 @@ class Calibrated:
     @property
     def judges_together(self) -> bool:
         """Whether a score depends on what else is judged in the same call: where the inner verifier's does."""
-        return bool(getattr(self._verifier, "judges_together", False))
+        return judges_together(self._verifier)
+
+    @property
+    def reads_origin(self) -> bool:
+        """Whether a score depends on whose attempt it is: with a map for each policy or source, or one inside."""
+        return isinstance(self._calibrator, PerGroup) or reads_origin(self._verifier)
+
+    @property
+    def spent(self) -> object | None:
+        """What the inner verifier has asked of an engine so far."""
+        return spent(self._verifier)
+
+    def close(self) -> None:
+        """Close the inner verifier."""
+        close(self._verifier)
 
     def following(self) -> "Calibrated":
         """The same, of a verifier that follows one attempt as it grows."""

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from swe_rm.errors import VerifierError
 from swe_rm.trajectory import Trajectory
-from swe_rm.verdict import Verdict, Verifier, by_id, following
+from swe_rm.verdict import Verdict, Verifier, by_id, close, following, judges_together, reads_origin, spent
 
 Number = TypeVar("Number", int, float)
 
@@ -28,8 +28,9 @@ class Mean:
 
     @property
     def name(self) -> str:
-        """mean(a@1,b@2): the members with their versions."""
-        return f"mean({','.join(verifier.name for verifier in self._verifiers)})"
+        """mean(a@1,0.5*b@2): the members with their versions, and with their weights where these are not 1."""
+        shares = [f"{weight:g}*" if weight != 1 else "" for weight in self._weights]
+        return f"mean({','.join(s + verifier.name for s, verifier in zip(shares, self._verifiers, strict=True))})"
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory, members joined by attempt id."""
@@ -40,7 +41,23 @@ class Mean:
     @property
     def judges_together(self) -> bool:
         """Whether a score depends on what else is judged in the same call: where a member's does."""
-        return any(getattr(verifier, "judges_together", False) for verifier in self._verifiers)
+        return any(map(judges_together, self._verifiers))
+
+    @property
+    def reads_origin(self) -> bool:
+        """Whether a score depends on whose attempt it is: where a member's does."""
+        return any(map(reads_origin, self._verifiers))
+
+    @property
+    def spent(self) -> str | None:
+        """What members have asked of engines so far."""
+        told = [f"{verifier.name} {found}" for verifier in self._verifiers if (found := spent(verifier)) is not None]
+        return "; ".join(told) or None
+
+    def close(self) -> None:
+        """Close the members."""
+        for verifier in self._verifiers:
+            close(verifier)
 
     def following(self) -> "Mean":
         """The same, of members that follow one attempt as it grows."""
@@ -62,11 +79,20 @@ def _mean(verdicts: Sequence[Verdict], weights: Sequence[float], name: str) -> V
         attempt_id=verdicts[0].attempt_id,
         score=_average([verdict.score for verdict in verdicts], weights),
         raw_score=_average([verdict.raw_score for verdict in verdicts], weights),
+        bounds=_bounds(verdicts, weights),
         prompt_tokens=sum(tokens) if (tokens := _known(v.prompt_tokens for v in verdicts)) else None,
         truncated_tokens=max(_known(v.truncated_tokens for v in verdicts), default=None),
         seconds=sum(seconds) if (seconds := _known(v.seconds for v in verdicts)) else None,
         verifier=name,
     )
+
+
+def _bounds(verdicts: Sequence[Verdict], weights: Sequence[float]) -> tuple[float, float] | None:
+    """What the members' bounds allow the mean of raw scores to be; None where no member has any."""
+    if all(verdict.bounds is None for verdict in verdicts):
+        return None
+    low, high = zip(*(verdict.bounds or (verdict.raw_score, verdict.raw_score) for verdict in verdicts), strict=True)
+    return _average(low, weights), _average(high, weights)
 
 
 def _average(scores: Sequence[float], weights: Sequence[float]) -> float:

@@ -106,6 +106,8 @@ def joined(rows: Iterable[Row], trajectories: Sequence[Named]) -> Iterator[tuple
 class Recorded:
     """Answers from a file of verdicts. Raises VerifierError on an attempt the file says nothing about."""
 
+    reads_origin = True
+
     def __init__(self, path: str | Path) -> None:
         self._path = str(path)
         self._rows = read_verdicts(path)

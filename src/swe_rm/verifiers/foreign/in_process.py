@@ -63,15 +63,15 @@ def load_weights(folder: Path, head: Head, options: dict[str, Any]) -> Any:
     """A network of one of KINDS, from safetensors and JSON alone; `options` are dtype, device and device_map.
 
     fp32 on CPU and bf16 elsewhere unless dtype says otherwise. Raises CheckpointError for a folder that is missing,
-    cut short or of another architecture, and for weights that are not exactly those that config.json describes.
+    cut short or of another architecture, and for weights that are not exactly those that config.json describes;
+    VerifierError for a device that is not here.
     """
-    torch, transformers = weights.libraries()
+    _, transformers = weights.libraries()
     from safetensors import SafetensorError
 
     _check(folder)
-    device = options.get("device") or ("cuda" if torch.cuda.is_available() else "cpu")
     device_map = options.get("device_map")
-    dtype = options.get("dtype") or ("float32" if device == "cpu" and device_map is None else "bfloat16")
+    device, dtype = weights.placed(options.get("device"), device_map, options.get("dtype"))
     try:
         network, found = weights.read(getattr(transformers, head), folder, dtype, device_map)
     except (SafetensorError, OSError, ValueError) as error:
