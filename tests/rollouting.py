@@ -71,6 +71,21 @@ class Copied(LocalEnvironment):
         shutil.rmtree(self.root, ignore_errors=True)
 
 
+class Faltering(Copied):
+    """Fails the first command that holds a word, as docker does: some text and no end of the command's own."""
+
+    def __init__(self, image: str, fails: str, **told: Any) -> None:
+        super().__init__(image, **told)
+        self.fails = fails
+
+    def execute(self, action: dict[str, Any], *given: Any, **named: Any) -> dict[str, Any]:
+        """Run a command."""
+        if self.fails and self.fails in action["command"]:
+            self.fails = ""
+            return {"output": "OCI runtime exec failed", "returncode": 126, "exception_info": ""}
+        return dict(super().execute(action, *given, **named))
+
+
 def image(folder: Path) -> Path:
     """The lamp's repository, made below a folder."""
     found = folder / "lamp-image"

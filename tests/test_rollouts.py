@@ -118,6 +118,15 @@ def test_an_environment_that_is_gone_is_no_unfinished_attempt(task: RolloutTask)
         rollout.told()
 
 
+@pytest.mark.parametrize("step", ["printf %s", "base64 -d", "git apply"])
+def test_a_patch_that_does_not_come_through_is_not_one_that_does_not_apply(task: RolloutTask, step: str) -> None:
+    faltering = {**lamps.ENVIRONMENT, "environment_class": "tests.rollouting.Faltering", "fails": step}
+    with pytest.raises(RolloutError, match=f"^{task.instance_id}: (could not run: {step}|git apply did not come)"):
+        run_tests(task, lamps.GOLD, SETTINGS.model_copy(update={"environment": faltering}))
+    assert run_tests(task, lamps.GOLD, SETTINGS).resolved
+    assert run_tests(task, lamps.GOLD.replace("wick", "oil"), SETTINGS).why == "the patch does not apply"
+
+
 def test_an_image_that_does_not_start_is_no_attempt(
     task: RolloutTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,8 @@ from swe_rm.rollouts.tasks import RolloutTask
 
 _PIECE = 60_000
 """Characters of one argument; Linux takes 131,072 bytes."""
+_TOLD = 200
+"""Characters of a command of ours in an error."""
 _SECONDS = 60
 """For a command of ours."""
 _UNITTEST = re.compile(r"^(\w+) \(([\w.]+)\)(?:\n[^\n]*?)? \.\.\. ok$", re.MULTILINE)
@@ -106,11 +108,11 @@ def _is_pytests(name: str) -> bool:
 
 
 def _asked(environment: Any, task: RolloutTask, patch: str, seconds: int) -> Tested:
-    if patch.strip() and _applied(environment, patch).code != 0:
+    if patch.strip() and not _applies(environment, task, patch):
         return _unresolved(environment, task, "the patch does not apply")
     for name in map(shlex.quote, task.test_files):  # what the attempt did to them is not asked
         _must(environment, task, f"git checkout -q HEAD -- {name} 2>/dev/null || rm -rf {name}")
-    if _applied(environment, task.test_patch).code != 0:
+    if not _applies(environment, task, task.test_patch):
         raise RolloutError(f"{task.instance_id}: the hidden tests do not apply")
     file = _new_file()
     told = f'export PYTEST_ADDOPTS="${{PYTEST_ADDOPTS:-}} --junitxml={file}"'
@@ -154,12 +156,17 @@ def _unresolved(environment: Any, task: RolloutTask, why: str) -> Tested:
     return Tested(False, why)
 
 
-def _applied(environment: Any, patch: str) -> _Ran:
+def _applies(environment: Any, task: RolloutTask, patch: str) -> bool:
+    """Whether a diff applies. Nothing of the attempt's has run yet, so what does not come to its end is our failure."""
     file = f'"{_new_file()}"'
     text = base64.b64encode(patch.encode()).decode()
     for start in range(0, len(text), _PIECE):
-        _run(environment, f"printf %s {text[start : start + _PIECE]} >> {file}.b64", _SECONDS)
-    return _run(environment, f"base64 -d {file}.b64 > {file} && ({_APPLY.format(file)})", _SECONDS)
+        _must(environment, task, f"printf %s {text[start : start + _PIECE]} >> {file}.b64")
+    _must(environment, task, f"base64 -d {file}.b64 > {file}")
+    code = _run(environment, _APPLY.format(file), _SECONDS).code
+    if code is None:
+        raise RolloutError(f"{task.instance_id}: git apply did not come to its end")
+    return code == 0
 
 
 def _new_file() -> str:
@@ -169,7 +176,7 @@ def _new_file() -> str:
 
 def _must(environment: Any, task: RolloutTask, command: str) -> None:
     if _run(environment, command, _SECONDS).code != 0:
-        raise RolloutError(f"{task.instance_id}: could not run: {command}")
+        raise RolloutError(f"{task.instance_id}: could not run: {command[:_TOLD]}")
 
 
 def _run(environment: Any, command: str, seconds: int) -> _Ran:
