@@ -47,6 +47,15 @@ def test_a_card_tells_the_tasks_of_its_files(tmp_path: Path) -> None:
     assert trained_tasks([folder]) == {"a", "b", "c"}
 
 
+@pytest.mark.parametrize(("stop", "expected"), [(None, {"a"}), ({"metric": "auc"}, {"a", "d"})])
+def test_outcomes_that_chose_the_weights_were_seen(tmp_path: Path, stop: Any, expected: set[str]) -> None:
+    ids(tmp_path / "train.txt", {"a"})
+    ids(tmp_path / "dev.txt", {"d"})
+    hold_out = None if stop is None else {"fold": 1 - Task(instance_id="a").fold(2), "folds": 2}
+    folder = card(tmp_path / "model", data=["train.txt"], dev=["dev.txt"], stop=stop, hold_out=hold_out)
+    assert trained_tasks([folder]) == expected
+
+
 def test_tasks_a_run_held_out_were_not_trained_on(tmp_path: Path) -> None:
     ids(tmp_path / "train.txt", TASKS)
     folder = card(tmp_path / "model", data=["train.txt"], hold_out={"fold": 1, "folds": 3})

@@ -85,7 +85,8 @@ def _without(verifier: str, names: Collection[str]) -> str:
 def _tasks(path: Path) -> frozenset[str]:
     if (path / CARD).is_file():
         config = _card(path)
-        return _without_held_out(config, read_evaluation([_found(path, name) for name in _files(config)]))
+        fitted, watched = ([_found(path, name) for name in names] for names in _files(config))
+        return _without_held_out(config, read_evaluation(fitted)) | frozenset(read_evaluation(watched))
     if (path / calibrated.FILE).is_file():
         return frozenset(calibrated.read(path).tasks)
     if (path / MIX).is_file():
@@ -103,8 +104,10 @@ def _card(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _files(config: dict[str, Any]) -> list[str]:
-    return [str(name) for key in ("data", "auxiliary") for name in config.get(key) or ()]
+def _files(config: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Files that the weights were fitted on, and those whose outcomes chose when to stop."""
+    fitted = [str(name) for key in ("data", "auxiliary") for name in config.get(key) or ()]
+    return fitted, [str(name) for name in config.get("dev") or ()] if config.get("stop") else []
 
 
 def _found(folder: Path, name: str) -> Path:

@@ -17,7 +17,7 @@ from swe_rm.errors import RecordError
 from swe_rm.playground.actions import SUBMIT, Options
 from swe_rm.playground.attempts import Observation
 from swe_rm.playground.policies import POLICIES
-from swe_rm.playground.sandbox import Sandbox, SandboxError
+from swe_rm.playground.sandbox import Sandbox
 from swe_rm.playground.world import PlaygroundTask
 from swe_rm.rl import policy
 from swe_rm.rl.config import RLConfig
@@ -81,20 +81,20 @@ def warm(config: RLConfig, tasks: Sequence[PlaygroundTask], field: Field, say: C
 
 
 def played_sessions(config: RLConfig, tasks: Sequence[PlaygroundTask], field: Field) -> list[Session]:
-    """As many sessions at each task as configured, each by a policy drawn by its share."""
+    """As many sessions at each task as configured, each by a policy drawn by its share.
+
+    Raises SandboxError where a command could not be run: a model of fewer sessions would stand under the same name.
+    """
     names, shares = zip(*sorted(config.warmup.policies.items()), strict=True)
     asked = [(task, number) for task in tasks for number in range(config.warmup.sessions)]
 
-    def one(item: tuple[PlaygroundTask, int], sandbox: Sandbox) -> Session | None:
+    def one(item: tuple[PlaygroundTask, int], sandbox: Sandbox) -> Session:
         task, number = item
         dice = random.Random(f"{config.warmup.seed}\n{task.instance_id}\n{number}")
         (name,) = dice.choices(names, shares)
-        try:
-            return _session(task, name, dice, config, field, sandbox)
-        except SandboxError:
-            return None
+        return _session(task, name, dice, config, field, sandbox)
 
-    return [session for session in field.each(asked, one) if session]
+    return field.each(asked, one)
 
 
 def _session(
