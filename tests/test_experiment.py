@@ -366,11 +366,11 @@ def test_a_cell_is_run_once_by_whatever_experiment(pile: Path, finished: Path) -
 def test_the_same_experiment_with_other_settings_or_files_is_refused(
     pile: Path, finished: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SweRmError, match="holds small with other settings, files or code; give another --out"):
+    with pytest.raises(SweRmError, match="holds small with other settings; give another --out"):
         run(definition(), "cpu", Files(data=(pile,)), finished, changes={"label_noise": 0.2}, say=lambda _: None)
     fewer = tmp_path / "fewer.jsonl"
     fewer.write_text("".join(pile.read_text().splitlines(keepends=True)[1:]))
-    with pytest.raises(SweRmError, match="holds small with other settings, files or code"):
+    with pytest.raises(SweRmError, match="holds small with other files; give another --out"):
         run(definition(), "cpu", Files(data=(fewer,)), finished, say=lambda _: None)
     with pytest.raises(SweRmError, match=r"small/more/seed-0: .*total"):
         run(definition(base={**SMALL["base"], "mix.sample.total": 4000}), "cpu", Files(data=(pile,)), tmp_path)
@@ -403,9 +403,11 @@ def test_inputs_are_files_and_folders_by_names_that_tell_them_apart(pile: Path, 
         (tmp_path / name / "pool").mkdir(parents=True)
         (tmp_path / name / "pool" / f"{name}.txt").write_text(name)
     one, other = tmp_path / "a" / "pool", tmp_path / "b" / "pool"
-    told = _inputs(Files(data=(pile, one), evaluation=(other,)))
-    assert [*told] == ["attempts.jsonl", "a/pool", "b/pool"]
-    assert len(set(told.values())) == 3
+    (tmp_path / "c" / "a" / "pool").mkdir(parents=True)
+    further = tmp_path / "c" / "a" / "pool"
+    told = _inputs(Files(data=(pile, one, further), evaluation=(other,)).digests())
+    assert [*told] == ["attempts.jsonl", f"{tmp_path.name}/a/pool", "c/a/pool", "b/pool"]
+    assert len(set(told.values())) == 4
 
 
 def test_a_report_says_what_was_measured(finished: Path) -> None:
@@ -536,6 +538,9 @@ def test_the_language_model_goes_from_one_warm_up_through_every_arm(pile: Path, 
     assert [one.reason for one in done] == [""] * 6
     (warm,) = tmp_path.glob("warm-*")
     assert {one.job.cell.warm for one in done} == {warm}
+    planned = read_planned(tmp_path / "small")
+    assert {"numpy", "torch"} <= planned.versions.keys()
+    assert planned.code
     (read,) = {one.job.cell.warmup_attempts for one in done}
     assert len(read) == 30
     tasks = {one.trajectory.attempt_id: one.trajectory.task.fold(3) for one in open_pile((pile,), ()).attempts()}

@@ -4,14 +4,13 @@ import gc
 import hashlib
 import importlib.util
 import json
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from swe_rm import adapters, model, parallel
+from swe_rm import adapters, made_with, model, parallel
 from swe_rm.errors import MissingExtraError, SweRmError
 from swe_rm.mix import manifest
 from swe_rm.model import Network, VerdictModel
@@ -198,8 +197,8 @@ def _provenance(config: TrainConfig, verdict_model: VerdictModel) -> dict[str, A
         "template_hash": template_hash(),
         "verdict_ids": {"yes": yes, "no": no},
         "mix_digests": mixes,
-        "commit": _commit(),
-        "versions": {package: _version(package) for package in ("swe-rm", "torch", "transformers", "accelerate")},
+        "commit": made_with.commit(),
+        "versions": made_with.versions(("swe-rm", "torch", "transformers", "accelerate")),
     }
 
 
@@ -224,15 +223,6 @@ def run_digest(config: TrainConfig, examples: Sequence[TrainingExample]) -> str:
     return found.hexdigest()[:16]
 
 
-def _commit() -> str | None:
-    """The commit of the checkout this package lies in; None for an installed package."""
-    folder = Path(__file__).parent
-    if not (folder.parents[1] / ".git").exists():
-        return None
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S607
-    return found.stdout.strip() or None
-
-
 def _require_packages(config: TrainConfig) -> None:
     """Raises MissingExtraError or SweRmError naming the package a run needs and this machine lacks."""
     for package in ("torch", "transformers", "accelerate", *(("peft",) if config.lora else ())):
@@ -241,12 +231,6 @@ def _require_packages(config: TrainConfig) -> None:
     for package in config.report_to:
         if importlib.util.find_spec(package) is None:
             raise SweRmError(f"report_to: {package} is not installed: pip install {package}")
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import version
-
-    return version(package)
 
 
 def _silent(_: str) -> None:

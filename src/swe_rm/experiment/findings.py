@@ -84,8 +84,9 @@ class Findings(Noun):
 
 
 def findings(out: Path, name: str) -> Findings:
-    """What the finished cells of an experiment tell. Raises SweRmError where an arm or the control has none, or arms
-    were measured on other attempts."""
+    """What the finished cells of an experiment tell. Raises SweRmError where the control has none, or arms were
+    measured on other attempts; an arm that has none is left out, and its cells stand in `missing`.
+    """
     planned = read_planned(out / name)
     results, missing = _results(out, planned)
     definition = planned.experiment.definition

@@ -10,12 +10,14 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from swe_rm import jobs, output
+from pydantic import Field
+
+from swe_rm import jobs, made_with, output
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment import cell as cells
 from swe_rm.experiment.cell import Cell
 from swe_rm.experiment.definition import Changes, Definition, Experiment, Profile, arms_per_value, experiment
-from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting, content_digest, parts
+from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting, parts
 from swe_rm.jobs import Done
 from swe_rm.mix import Gathered, MixConfig, Plan, decide, gather
 from swe_rm.mix.config import Sample
@@ -25,8 +27,13 @@ from swe_rm.trajectory import Noun
 
 PLAN_FILE = "experiment.json"
 CELLS_FOLDER = "cells"
-_DECIDING = ("*.py", "mix/**/*.py", "sources/**/*.py", "verifiers/**/*.py", "experiment/cell.py", "experiment/view.py")
+_DECIDING = (
+    "*.py", "mix/**/*.py", "sources/**/*.py", "verifiers/**/*.py",
+    "experiment/cell.py", "experiment/setting.py", "experiment/view.py",
+)  # fmt: skip
 """Code that results follow from: what is kept of them is of one version of it."""
+_LIBRARIES = ("numpy", "scikit-learn", "tokenizers", "torch", "transformers")
+"""And these versions."""
 
 
 class PlannedCell(Noun):
@@ -50,6 +57,10 @@ class Planned(Noun):
     """Records that could not be read."""
     dropped: dict[str, int]
     """Step of cleaning -> attempts that it left out, of the control's first seed."""
+    code: str = ""
+    """Digest of what results follow from."""
+    commit: str | None = None
+    versions: dict[str, str] = Field(default={})
     digest: str
     cells: tuple[PlannedCell, ...]
 
@@ -129,12 +140,18 @@ class _Pools:
 
     def __init__(self, files: Files, watch: Callable[[Any], Any]) -> None:
         self.files = files
-        self.digest = files.digest()
+        self.digests = files.digests()
+        """Of what the files hold; where they lie does not count."""
         self.first: Plan | None = None
         self.refusals: list[str] = []
         """A line for each record that could not be read."""
         self._watch = watch
         self._gathered: dict[str, Gathered] = {}
+
+    @property
+    def contents(self) -> dict[str, list[str]]:
+        """Digests by what the files are to the run."""
+        return {name: sorted(self.digests[path] for path in paths) for name, paths in self.files}
 
     def plan(self, config: MixConfig) -> Plan:
         """What a mix holds of the files."""
@@ -174,7 +191,7 @@ def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools:
     if not any(fnmatchcase(row.policy, setting.judged) for row in plan.parts[HELD]):
         raise SweRmError(f"{name}: judged: {setting.judged}: no attempt to measure on is by such a policy")
     warm = _warm(setting, files, out, pools) if setting.verifier == "model" else {}
-    decides = [setting.model_dump(mode="json"), seed, pools.digest, attempts, template_hash(), _code()]
+    decides = [setting.model_dump(mode="json"), seed, pools.contents, attempts, *_made_with()]
     digest = _digest([*decides, warm.get("warm") and warm["warm"].name])
     cell = Cell(
         name=name, arm=arm, digest=digest, seed=seed, setting=setting, files=files, attempts=attempts,
@@ -220,7 +237,7 @@ def _warm(setting: Setting, files: Files, out: Path, pools: _Pools) -> dict[str,
     lowest = {*sorted(row.attempt_id for row in rows)[: setting.warmup_most]}
     attempts = tuple(row.attempt_id for row in rows if row.attempt_id in lowest)
     config = setting.warmup.model_copy(update={"tasks": files.tasks[0] if files.tasks else None})
-    digest = _digest([config.portable(), pools.digest, attempts, template_hash(), _code()])
+    digest = _digest([config.portable(), pools.contents, attempts, *_made_with()])
     return {"warm": out / f"warm-{digest}", "warmup": config, "warmup_attempts": attempts}
 
 
@@ -238,20 +255,27 @@ def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools
     ledger = first.manifest.ledger
     whole = Planned(
         experiment=made,
-        inputs=_inputs(pools.files),
+        inputs=_inputs(pools.digests),
         read=ledger.read,
         refused=len(pools.refusals),
         dropped={step: n for step, n in ledger.steps.items() if n},
+        code=_code(),
+        commit=made_with.commit(),
+        versions=made_with.versions(_LIBRARIES),
         digest=_digest([row.digest for row in rows]),
         cells=rows,
     )
     file = folder / PLAN_FILE
     if file.is_file() and (there := read_planned(folder)).digest != whole.digest:
-        raise SweRmError(
-            f"{folder}: holds {there.experiment.name} with other settings, files or code; give another --out"
-        )
+        raise SweRmError(f"{folder}: holds {made.name} with other {_others(there, whole)}; give another --out")
     folder.mkdir(parents=True, exist_ok=True)
     output.put(file, whole.model_dump_json(indent=1) + "\n")
+
+
+def _others(one: Planned, other: Planned) -> str:
+    """What two runs of an experiment differ in."""
+    told = {"settings": "experiment", "files": "inputs", "code": "code", "library versions": "versions"}
+    return " and ".join(name for name, key in told.items() if getattr(one, key) != getattr(other, key)) or "attempts"
 
 
 def read_planned(folder: Path) -> Planned:
@@ -263,11 +287,19 @@ def read_planned(folder: Path) -> Planned:
         raise RecordError(str(file), "", f"is no run of an experiment: {str(error).splitlines()[0]}") from None
 
 
-def _inputs(files: Files) -> dict[str, str]:
-    every = [*files.data, *files.labels, *files.tasks, *files.evaluation]
-    names = Counter(path.name for path in every)
-    called = {path: path.name if names[path.name] == 1 else f"{path.parent.name}/{path.name}" for path in every}
-    return {called[path]: content_digest(path) for path in every}
+def _inputs(digests: Mapping[Path, str]) -> dict[str, str]:
+    """Digest by as much of the end of a path as tells it from the others."""
+    whole = {path: path.absolute().parts for path in digests}
+
+    def called(path: Path) -> str:
+        ends = (whole[path][-depth:] for depth in range(1, len(whole[path]) + 1))
+        return "/".join(next(end for end in ends if sum(one[-len(end) :] == end for one in whole.values()) == 1))
+
+    return {called(path): found for path, found in digests.items()}
+
+
+def _made_with() -> tuple[str, str, dict[str, str]]:
+    return template_hash(), _code(), made_with.versions(_LIBRARIES)
 
 
 @cache

@@ -1,8 +1,6 @@
 """Setting: all that decides the verifier of one arm, complete but for the files, the seed and the folder."""
 
-import json
 from collections.abc import Iterator, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +10,7 @@ from swe_rm.calibrate import Method
 from swe_rm.experiment.view import View
 from swe_rm.mix import MixConfig
 from swe_rm.mix.config import Decontaminate, Splits
+from swe_rm.mix.manifest import digest
 from swe_rm.recipe import TrainConfig
 from swe_rm.trajectory import Noun
 
@@ -31,14 +30,9 @@ class Files(Noun):
     evaluation: tuple[Path, ...] = ()
     """What must not be trained on, by any rule of decontamination; nothing here is measured."""
 
-    def digest(self) -> str:
-        """Of what the files hold, in 16 hex characters; where they lie does not count."""
-        contents = {
-            name: sorted(content_digest(path) for path in paths)
-            for name, paths in self
-            if name != "evaluation" or paths
-        }
-        return sha256(json.dumps(contents).encode()).hexdigest()[:16]
+    def digests(self) -> dict[Path, str]:
+        """SHA-256 of each file, or of the names and contents of a folder's. Raises RecordError."""
+        return {path: digest(path) for path in (*self.data, *self.labels, *self.tasks, *self.evaluation)}
 
 
 class Setting(Noun):
@@ -114,14 +108,3 @@ def _flat(key: str, value: Any) -> Iterator[tuple[str, Any]]:
             yield from _flat(f"{key}.{name}" if key else name, inner)
     else:
         yield key, value
-
-
-def content_digest(path: Path) -> str:
-    """SHA-256 of a file, or of the names and contents of a folder's files."""
-    if path.is_file():
-        return sha256(path.read_bytes()).hexdigest()
-    found = sha256()
-    for file in sorted(path.rglob("*")):
-        if file.is_file():
-            found.update(f"{file.relative_to(path)}\n".encode() + sha256(file.read_bytes()).digest())
-    return found.hexdigest()

@@ -4,11 +4,10 @@ import json
 import shutil
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from swe_rm import output
+from swe_rm import made_with, output
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.rl.config import NOT_DECIDING, RLConfig
 
@@ -77,7 +76,7 @@ class Journal:
 
     def note_run(self, more: Mapping[str, Any]) -> None:
         """Write down whose run it is."""
-        libraries = {name: found for name in _LIBRARIES if (found := _version(name))}
+        libraries = made_with.versions(_LIBRARIES)
         config = self._config.model_dump(mode="json", exclude={"out", "world", "cache"})
         content = {"digest": self._digest, "config": config, "libraries": libraries, **self._run(), **more}
         _write(self.out / RUN_FILE, content)
@@ -113,13 +112,6 @@ class Journal:
     def _checkpoint(self) -> Path | None:
         whole = [folder for folder in self.state.glob("checkpoint-*") if _is_whole(folder)]
         return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None  # a run that needs it ends before this, with a line
 
 
 def _is_whole(folder: Path) -> bool:
