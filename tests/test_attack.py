@@ -15,6 +15,7 @@ from swe_rm.attack import attack, drawn
 from swe_rm.attack.dress import dress_of
 from swe_rm.attack.effect import Scores, effect
 from swe_rm.attack.families import FAMILIES, combination, rewritten
+from swe_rm.attack_report import headline
 from swe_rm.errors import SweRmError, VerifierError
 from swe_rm.metrics import auc_score
 from swe_rm.render import rendered_text
@@ -184,6 +185,11 @@ def test_the_credulous_are_talked_round_and_the_patch_reader_is_not() -> None:
     assert firm.auc == 1
     assert firm.holds
     assert {(e.flipped, e.pushed_down, e.auc_lost) for e in firm.families.values()} == {(0, 0, 0)}
+    resolved = [item for item in pool() if item.outcome is Outcome.RESOLVED]
+    unmeasured = attack(resolved, ByPatch(), best_of=20)
+    assert unmeasured.holds is None
+    assert "not measured" in headline(unmeasured)
+    assert unmeasured.to_json()["holds"] is None
     assert {e.flipped_interval for e in firm.families.values()} == {(0, 1 - 0.025 ** (1 / 6))}
 
 

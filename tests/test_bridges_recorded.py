@@ -328,6 +328,11 @@ def test_the_choice_among_equal_patches_is_the_first_and_among_none_is_none(
     assert [one["selected"] for one in chosen] == [1, None]
     assert chosen[0]["scores"][1] == chosen[0]["scores"][2]
     assert chosen[1]["scores"] == [None, None]
+    for broken, reason in (("{", "line 3: no JSON object"), ('{"patches": []}', "line 3: has no instance_id")):
+        (tmp_path / "broken.jsonl").write_text(f"{json.dumps(lines[0])}\n\n{broken}\n")
+        with pytest.raises(ValueError, match=reason):
+            bridge("trae").main(str(tmp_path / "broken.jsonl"), str(tmp_path / "none.jsonl"))
+    assert not (tmp_path / "none.jsonl").exists()
 
 
 def test_harbor_gets_a_verdict_beside_each_trial_that_can_be_read(

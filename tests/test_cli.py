@@ -358,6 +358,23 @@ def test_a_calibrator_may_be_fitted_on_recorded_verdicts(pile: Path, tmp_path: P
     assert (tmp_path / "a" / "calibrator.json").read_text() == (tmp_path / "b" / "calibrator.json").read_text()
 
 
+def test_a_map_is_not_fitted_on_verdicts_of_another_verifier(
+    pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores = tmp_path / "s.jsonl"
+    assert run("score", pile, "--out", scores, "--verifier", "shortest") == 0
+    verb = ["calibrate", pile, "--verifier", VERIFIER, "--method", "platt", "--verdicts", scores]
+    capsys.readouterr()
+    assert run(*verb, "--out", tmp_path / "a") == 1
+    assert f"{scores}: verdicts of shortest@1, and the map would be for " in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+    nameless = [
+        {k: v for k, v in json.loads(line).items() if k != "verifier"} for line in scores.read_text().splitlines()
+    ]
+    scores.write_text("".join(f"{json.dumps(row)}\n" for row in nameless))
+    assert run(*verb, "--out", tmp_path / "a") == 0
+
+
 def test_ingested_and_exported_attempts_are_the_same_attempts(pile: Path, tmp_path: Path) -> None:
     folder, rows = tmp_path / "shards", tmp_path / "rows.jsonl.zst"
     assert run("ingest", pile, "--out", folder) == 0

@@ -25,6 +25,7 @@ from swe_rm.collect.assignment import AttemptError, CollectConfig, CollectTask, 
 from swe_rm.collect.commands import Commands
 from swe_rm.collect.run_folders import Ledger, Spent
 from swe_rm.collect.scripted_model import Reply, ScriptedModel
+from swe_rm.collect.scripted_model import main as serve_scripts
 from swe_rm.collect.secret import MASK, Secret
 from swe_rm.errors import SweRmError
 from swe_rm.sources import open_pile
@@ -1024,3 +1025,17 @@ def test_the_scripted_model_serves_a_file(tmp_path: Path) -> None:
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         os.kill(process.pid, signal.SIGINT)
     assert process.returncode == 0
+
+
+def test_scripts_that_cannot_be_read_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    for argv, reason in (
+        ([], "SCRIPTS.json"),
+        ([str(tmp_path / "none.json")], "none.json: No such file"),
+        ([str(tmp_path / "broken.json")], "broken.json: Expecting property name"),
+        ([str(tmp_path / "broken.json"), "port"], "SCRIPTS.json"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            serve_scripts(argv)
+        assert reason in str(ended.value)
+        assert "\n" not in str(ended.value)

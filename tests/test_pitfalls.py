@@ -43,7 +43,7 @@ def test_picking_by_score_is_worse_than_at_random() -> None:
     rows = [row._replace(score=1 - (row.score or 0)) for row in GOOD]
     found = measured(rows)
     text = said(rows)["below a random pick"]
-    assert f"picking from 8 of one policy's attempts at a task resolves {found.metrics.rm_at_k[8]:.3f}" in text
+    assert f"picking from 8 attempts of one policy at a task resolves {found.metrics.rm_at_k[8]:.3f}" in text
     assert f"a random pick {found.metrics.random_at_k[8]:.3f}" in text
     assert "chance does not explain it" in text
     assert sum(pitfall.name == "below a random pick" for pitfall in found.pitfalls) == 2

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from swe_rm import reward as reward
     from swe_rm.compare import compare as compare
     from swe_rm.evaluate import evaluate as evaluate
     from swe_rm.scoring import score as score
@@ -32,11 +33,15 @@ _PUBLIC = {
     "score": "swe_rm.scoring",
 }
 
-__all__ = ["__version__", *_PUBLIC]
+_MODULES = ("reward",)
+
+__all__ = ["__version__", *_MODULES, *_PUBLIC]
 
 
 def __getattr__(name: str) -> Any:
-    """The public object of that name, imported when first asked for."""
+    """The public object or module of that name, imported when first asked for."""
+    if name in _MODULES:
+        return importlib.import_module(f"swe_rm.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'swe_rm' has no attribute {name!r}")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

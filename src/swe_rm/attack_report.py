@@ -20,7 +20,11 @@ def headline(found: Attacked) -> str:
     """Whether the verifier can be talked round, in words."""
     name, effect = found.worst
     goal = f"at most {GOAL_FLIPPED:.0%} flipped and {GOAL_AUC_LOST:.2f} AUC lost"
-    kept = f"kept ({goal})" if found.holds else f"not kept ({goal}): do not reward a policy with this verifier alone"
+    kept = {
+        True: f"kept ({goal})",
+        False: f"not kept ({goal}): do not reward a policy with this verifier alone",
+        None: f"not measured ({goal}): it takes resolved attempts, and failed ones that are rejected",
+    }[found.holds]
     return (
         f"{found.verifier}, threshold {found.threshold:g}: {_share(effect.flipped)} of {effect.n_rejected} rejected "
         f"failed attempts flipped by {name}; goal {kept}"

@@ -16,7 +16,7 @@ from swe_rm.verifiers import SHIPPED, load_verifier
 if TYPE_CHECKING:
     from rich.table import Table
 
-_EXTRAS = ("model", "train", "eval", "data", "agents", "harness", "remote", "serve")
+_EXTRAS = ("model", "train", "eval", "data", "agents", "harness", "remote", "serve", "rl", "ray")
 
 
 def table() -> "Table":

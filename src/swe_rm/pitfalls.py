@@ -111,7 +111,7 @@ def _constant(seen: Seen) -> Iterator[str]:
 
 
 def _below_random(seen: Seen) -> Iterator[str]:
-    for suffix, among in (("", "attempts at a task"), ("_same_policy", "one policy's attempts at a task")):
+    for suffix, among in (("", "attempts at a task"), ("_same_policy", "attempts of one policy at a task")):
         picked, random = (getattr(seen.figures, f"{name}_at_k{suffix}") for name in ("rm", "random"))
         sure = [
             k for k in picked if (bounds := seen.against_random.get(f"rm_at_k{suffix}.{k}")) and bounds[1] < -_ROUNDING
@@ -120,7 +120,7 @@ def _below_random(seen: Seen) -> Iterator[str]:
         if sure or (widest and picked[widest] < random[widest] - _ROUNDING):
             k = max(sure, default=widest)
             tail = "and chance does not explain it" if sure else "though chance may explain it"
-            yield f"picking from {k} of {among} resolves {picked[k]:.3f}, a random pick {random[k]:.3f}, {tail}"
+            yield f"picking from {k} {among} resolves {picked[k]:.3f}, a random pick {random[k]:.3f}, {tail}"
 
 
 def _length(seen: Seen) -> Iterator[str]:

@@ -138,11 +138,12 @@ def test_version_and_changelog_agree() -> None:
     assert newest[1] == swe_rm.__version__ == PROJECT["project"]["version"]
 
 
-def test_every_public_name_is_there_and_is_no_module() -> None:
+def test_every_public_name_is_there_and_but_for_reward_is_no_module() -> None:
     import swe_rm.evaluate  # the module of that name must not hide the function
 
-    assert {"load_verifier", "score", "rank", "evaluate"} <= set(swe_rm.__all__)
-    for name in swe_rm.__all__:
+    assert {"load_verifier", "score", "rank", "evaluate", "reward"} <= set(swe_rm.__all__)
+    assert swe_rm.reward.Reward
+    for name in {*swe_rm.__all__} - {"reward"}:
         assert type(getattr(swe_rm, name)).__name__ != "module"
     assert callable(swe_rm.evaluate)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

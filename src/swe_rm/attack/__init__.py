@@ -49,10 +49,14 @@ class Attacked(Noun):
         return max(self.families.items(), key=lambda item: (item[1].flipped or 0.0, item[1].auc_lost or 0.0))
 
     @property
-    def holds(self) -> bool:
-        """Whether the goal is kept under every family and the search."""
-        effects = self.families.values()
-        return all((e.flipped or 0) <= GOAL_FLIPPED and (e.auc_lost or 0) <= GOAL_AUC_LOST for e in effects)
+    def holds(self) -> bool | None:
+        """Whether the goal is kept under every family and the search; None where no figure breaks it and some have no
+        value, for want of failed attempts that were rejected or of resolved ones."""
+        flipped = [(effect.flipped, GOAL_FLIPPED) for effect in self.families.values()]
+        lost = [(effect.auc_lost, GOAL_AUC_LOST) for effect in self.families.values()]
+        if any(value is not None and value > goal for value, goal in flipped + lost):
+            return False
+        return None if any(value is None for value, _ in flipped + lost) else True
 
     def to_json(self) -> dict[str, Any]:
         """The document of `attack --json`."""

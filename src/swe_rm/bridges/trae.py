@@ -32,13 +32,27 @@ def choose(candidates: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(source: str, out: str) -> None:
-    """Read one file, write the other."""
-    with Path(source).open(encoding="utf-8") as lines, Path(out).open("w", encoding="utf-8") as chosen:
-        for line in filter(str.strip, lines):
-            chosen.write(json.dumps(choose(json.loads(line))) + "\n")
+    """Read one file, write the other, whole or not at all. Raises OSError, and ValueError naming a line."""
+    with Path(source).open(encoding="utf-8") as lines:
+        chosen = [_chosen(f"{source}: line {number}", line) for number, line in enumerate(lines, 1) if line.strip()]
+    Path(out).write_text("".join(chosen), encoding="utf-8")
+
+
+def _chosen(where: str, line: str) -> str:
+    try:
+        candidates = json.loads(line)
+        missing = [key for key in ("instance_id", "issue", "patches") if key not in candidates]
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{where}: no JSON object: {error}") from None
+    if missing:
+        raise ValueError(f"{where}: has no {missing[0]}")
+    return json.dumps(choose(candidates)) + "\n"
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or Path(sys.argv[1]).resolve() == Path(sys.argv[2]).resolve():
         sys.exit("swe_rm.bridges.trae CANDIDATES.jsonl CHOSEN.jsonl: two files")
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except (OSError, ValueError) as error:
+        sys.exit(f"swe_rm.bridges.trae: {error}")

@@ -142,8 +142,14 @@ def _call(command: str) -> dict[str, str]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Serve a file of scripts until interrupted; the first line of output is the base URL."""
-    file, *rest = sys.argv[1:] if argv is None else argv
-    with ScriptedModel(json.loads(Path(file).read_text(encoding="utf-8")), port=int(rest[0]) if rest else 0) as model:
+    given = sys.argv[1:] if argv is None else argv
+    if len(given) not in (1, 2) or not all(one.isdecimal() for one in given[1:]):
+        sys.exit("swe_rm.collect.scripted_model SCRIPTS.json [PORT]")
+    try:
+        scripts = json.loads(Path(given[0]).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{given[0]}: {getattr(error, 'strerror', None) or error}")
+    with ScriptedModel(scripts, port=int(given[1]) if given[1:] else 0) as model:
         sys.stdout.write(f"{model.base_url}\n")
         sys.stdout.flush()
         threading.Event().wait()

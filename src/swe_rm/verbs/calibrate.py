@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from swe_rm.errors import SweRmError
 from swe_rm.verbs.files import check_document, check_new, check_page, write_json
 from swe_rm.verbs.judging import load, not_fitted_on, recorded_verdicts, verdicts_of
 from swe_rm.verbs.options import JsonFile, Labels, OutFolder, Paths, VerifierName
@@ -12,8 +13,11 @@ from swe_rm.verbs.reading import read_attempts
 from swe_rm.verbs.telling import complain, console_for, exit_code, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from swe_rm.calibrate import Method
     from swe_rm.labels_needed import NewPolicy
+    from swe_rm.verdict import Verdict
     from swe_rm.verifiers.calibrated import Examples
 
 
@@ -24,7 +28,9 @@ def calibrate(
     verifier: VerifierName = "default",
     verdicts: Annotated[
         Path | None,
-        typer.Option("--verdicts", metavar="FILE", help="Its verdicts on these attempts, e.g. out-of-fold ones."),
+        typer.Option(
+            "--verdicts", metavar="FILE", help="Its verdicts on these attempts; out-of-fold ones name no verifier."
+        ),
     ] = None,
     per: Annotated[
         Literal["policy", "source"] | None, typer.Option(help="A map for each, leaning on the map of all.")
@@ -49,6 +55,8 @@ def calibrate(
     judge = load(verifier, attempts)
     trajectories = [item.trajectory for item in attempts]
     answers, failed = (recorded_verdicts(verdicts, trajectories), 0) if verdicts else verdicts_of(attempts, judge)
+    if verdicts:
+        _refuse_of_another(verdicts, answers, judge.name)
     fit = calibrated.fitted(absolute_spec(verifier), judge.name, method, calibrated.examples(attempts, answers, per))
     found = Calibrating.of(fit, _new_policies(method, calibrated.examples(attempts, answers)) if needed else ())
     calibrated.save(out, fit.calibration)
@@ -57,6 +65,19 @@ def calibrate(
         write_calibration(found, html)
     print_calibration(found, out, console_for(json))
     return exit_code(found.n_attempts, complain(pile) + failed)
+
+
+def _refuse_of_another(file: Path, answers: "Mapping[str, Verdict]", name: str) -> None:
+    """A map is of one verifier's scores. Rows that name none are taken for its own: those of other folds' weights."""
+    from swe_rm.verdict import NUMBERS
+    from swe_rm.verifiers.recorded import NAMELESS
+
+    for author in {verdict.verifier for verdict in answers.values()}:
+        if not author.startswith(NAMELESS) and NUMBERS.sub("", author) != NUMBERS.sub("", name):
+            raise SweRmError(
+                f"{file}: verdicts of {author}, and the map would be for {name}: "
+                "give its --verifier, or rows that name none"
+            )
 
 
 def _new_policies(method: "Method", found: "Examples") -> "tuple[NewPolicy, ...]":

@@ -30,7 +30,7 @@ def evaluate(
         Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, in place of a verifier.")
     ] = None,
     policy: Annotated[
-        Literal["exact", "family"], typer.Option(help="family: drop a policy's trailing [configuration].")
+        Literal["exact", "family"], typer.Option(help="family: a policy's name without [...] at its end.")
     ] = "exact",
     k_max: Annotated[int | None, typer.Option(min=1, help="Keep only tasks with at least K attempts.")] = None,
     unscored: Annotated[

@@ -27,7 +27,7 @@ def simulate(
         Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, in place of a verifier.")
     ] = None,
     policy: Annotated[
-        Literal["exact", "family"], typer.Option(help="family: drop a policy's trailing [configuration].")
+        Literal["exact", "family"], typer.Option(help="family: a policy's name without [...] at its end.")
     ] = "exact",
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 500,
     seeds: Annotated[int, typer.Option(min=1, help="Policies trained; each holds out a fifth of the tasks.")] = 10,

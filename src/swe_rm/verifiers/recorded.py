@@ -17,6 +17,9 @@ from swe_rm.verdict import Verdict, Verifier
 
 _ANSWER_FIELDS = ("raw_score", "logprob_yes", "logprob_no", "prompt_tokens", "truncated_tokens", "seconds", "bounds")
 
+NAMELESS = "recorded@"
+"""What the verifier of rows that name none is called begins with."""
+
 
 class Row(NamedTuple):
     """One line of a file of verdicts."""
@@ -173,7 +176,7 @@ def _author(file: str, path: Path) -> str:
         raise RecordError(
             file, "", f"holds verdicts of {len(authors)} verifiers ({', '.join(sorted(authors)[:3])}): give one a file"
         )
-    return authors.pop() if authors else f"recorded@{total % (1 << 32):08x}"
+    return authors.pop() if authors else f"{NAMELESS}{total % (1 << 32):08x}"
 
 
 def _row(file: str, line: int, document: Mapping[str, Any], verifier: str) -> Row:
