@@ -240,6 +240,17 @@ def test_paths_that_lead_nowhere(tmp_path: Path) -> None:
         assert str(error.value).startswith(f"{tmp_path / name}: ")
         assert reason in str(error.value)
         assert "\n" not in str(error.value)
+        assert str(error.value).count(str(tmp_path)) == 1
+
+
+def test_a_path_that_leads_nowhere_costs_only_itself(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "a.jsonl").write_bytes(lines(row()))
+    pile = open_pile([tmp_path / "absent", tmp_path / "a.jsonl", tmp_path / "empty"])
+    assert len(list(pile.attempts())) == 1
+    assert [refusal.file for refusal in pile.refusals] == [str(tmp_path / "absent"), str(tmp_path / "empty")]
+    with pytest.raises(SweRmError, match=r"nothing to read: .*absent: does not exist.* \(and 1 more refused\)"):
+        open_pile([tmp_path / "absent", tmp_path / "empty"])
 
 
 def test_a_folder_with_anything_in_it(tmp_path: Path) -> None:

@@ -129,6 +129,12 @@ def test_an_issue_under_another_name_is_recognised(data: Path, labelled_pool: li
         training_data.read_labelled(config(data, tmp_path / "run", evaluation=(listed,), tasks=rows), quiet)
 
 
+def test_a_file_of_the_config_that_is_not_there_ends_the_run(data: Path, tmp_path: Path) -> None:
+    both = config(data, tmp_path / "run").model_copy(update={"data": (data, tmp_path / "none.jsonl")})
+    with pytest.raises(SweRmError, match=r"^.*none\.jsonl: does not exist"):
+        training_data.read_labelled(both, quiet)
+
+
 def test_a_mix_of_several_parts_is_no_training_data(data: Path, tmp_path: Path) -> None:
     whole = {"name": "two", "data": [data], "drop": {"conflicting": False, "duplicates": False}}
     splits = {"folds": 2, "parts": {"train": [0], "held_out": [1]}}

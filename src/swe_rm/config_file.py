@@ -32,7 +32,9 @@ def content(path: Path, what: str) -> dict[str, Any]:
     """The keys of a YAML file and their values. Raises SweRmError naming the file where it is no mapping."""
     try:
         found = _read(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise SweRmError(f"{path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise SweRmError(f"{path}: {what} is a mapping of keys")

@@ -135,6 +135,10 @@ def _read(paths: Sequence[Path], labels: Sequence[Path], say: Callable[[str], No
     for path in paths:
         _check_parts(path)
     pile = sources.open_pile(paths, labels)
+    named = {streams.display(path) for path in paths}
+    for refusal in pile.refusals:
+        if refusal.file in named:  # a run on a part of its data would pass for the whole
+            raise RecordError(refusal.file, refusal.record, refusal.reason)
     yield from told(pile.attempts(), "read", say)
     for refusal in pile.refusals:
         say(f"refused: {refusal}")

@@ -289,8 +289,8 @@ def open_pile(paths: Sequence[str | Path], labels: Sequence[str | Path] = ()) ->
     """The pile of attempts in files and folders of any known format, `.gz` and `.zst` too.
 
     Outcomes are taken from the rows, from reports and results beside the runs, and from the files in `labels`, which
-    come first. Raises RecordError (one line) when a path does not exist, a folder is empty, a label file cannot be
-    read, or no file is of a format that is read.
+    come first. A path that does not exist and an empty folder are refused as a damaged file is. Raises RecordError (one
+    line) when a label file cannot be read, or no file is of a format that is read.
     """
     given_paths = [Path(path) for path in paths]
     return _pile(find(given_paths), [File(Path(path)) for path in labels], given_paths)
@@ -314,7 +314,10 @@ def _pile(finds: Finds, labels: Sequence[File], paths: Sequence[Path]) -> Pile:
     beside = [placed for placed in finds.labels if placed.path not in named]
     pile = Pile(finds, Shelf(beside, given, _roster(finds.sources), finds.side_files))
     if not finds.sources:
-        raise RecordError(", ".join(map(streams.display, paths)), "", _nothing(pile))
+        shown = ", ".join(map(streams.display, paths))
+        if [refusal.file for refusal in pile.refusals] == [shown]:
+            raise RecordError(shown, pile.refusals[0].record, pile.refusals[0].reason)
+        raise RecordError(shown, "", _nothing(pile))
     return pile
 
 

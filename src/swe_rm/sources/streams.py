@@ -220,7 +220,7 @@ def head(file: File, size: int) -> tuple[bytes, bool]:
 def lines(file: File) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line without its end) for every line that is whole; memory stays at one line.
 
-    Raises RecordError naming the line at which damage begins.
+    Raises RecordError naming the line at which damage begins, and no line where nothing could be read.
     """
     pending: list[bytes] = []
     number = 1
@@ -234,7 +234,8 @@ def lines(file: File) -> Iterator[tuple[int, bytes]]:
                 number, start = number + 1, end + 1
             pending.append(chunk[start:])
     except RecordError as damage:
-        raise RecordError(damage.file, f"line {number}", damage.reason) from None
+        began = number > 1 or any(pending)
+        raise RecordError(damage.file, f"line {number}" if began else "", damage.reason) from None
     if any(pending):
         yield number, b"".join(pending)
 

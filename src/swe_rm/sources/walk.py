@@ -62,11 +62,18 @@ class _Found(NamedTuple):
     """Whether the user named it, rather than a folder above it."""
 
 
+class _Nowhere(NamedTuple):
+    """A path that leads to no file."""
+
+    path: Path
+    reason: str
+
+
 def find(paths: Sequence[Path]) -> Finds:
     """Walk the paths and recognise every file.
 
-    Folders are walked in the order of names, hidden ones are not; a file met twice counts once. Raises RecordError
-    for a path that does not exist or a folder without files.
+    Folders are walked in the order of names, hidden ones are not; a file met twice counts once. A path that does not
+    exist and a folder without files are refused as files are.
     """
     hidden: list[Path] = []
     finds = _recognised(_walk(paths, hidden))
@@ -88,10 +95,14 @@ class _Claimed(NamedTuple):
     file: File
 
 
-def _recognised(found: Iterable[_Found]) -> Finds:
+def _recognised(found: Iterable[_Found | _Nowhere]) -> Finds:
     finds = Finds([], [], [], [], [])
     claimed: list[_Claimed] = []
     for one in found:
+        if isinstance(one, _Nowhere):
+            refusal = Refusal(file=streams.display(one.path), reason=one.reason)
+            finds.refusals.append((File(one.path), refusal))
+            continue
         kind = _recognise(one)
         if isinstance(kind, Refusal):
             finds.refusals.append((one.file, kind))
@@ -191,12 +202,13 @@ def _owner(
 # --- the files -------------------------------------------------------------------------------------------------------
 
 
-def _walk(paths: Iterable[Path], hidden: list[Path]) -> Iterator[_Found]:
+def _walk(paths: Iterable[Path], hidden: list[Path]) -> Iterator[_Found | _Nowhere]:
     """The files; hidden folders that were left out are put into `hidden`."""
     seen: set[Path] = set()
     for path in paths:
         if not os.path.lexists(path):
-            raise RecordError(streams.display(path), "", "does not exist, or its folder cannot be entered")
+            yield _Nowhere(path, "does not exist, or its folder cannot be entered")
+            continue
         if not os.path.isdir(path):  # noqa: PTH112  # Path.is_dir raises in a folder that cannot be entered
             yield from _once(_Found(File(path), True), seen)
             continue
@@ -205,7 +217,7 @@ def _walk(paths: Iterable[Path], hidden: list[Path]) -> Iterator[_Found]:
             empty = False
             yield from _once(_Found(File(found), False), seen)
         if empty:
-            raise RecordError(streams.display(path), "", "the folder holds no files")
+            yield _Nowhere(path, "the folder holds no files")
 
 
 def _once(found: _Found, seen: set[Path]) -> Iterator[_Found]:

@@ -8,7 +8,12 @@ import typer
 STDOUT = Path("-")
 
 Paths = Annotated[
-    list[Path], typer.Argument(metavar="PATH...", help="Files or folders of attempts, in any known format.")
+    list[Path],
+    typer.Argument(
+        metavar="PATH...",
+        help="Files or folders of attempts, in any known format.",
+        readable=False,  # typer's check ends all; one path that cannot be read is one line
+    ),
 ]
 VerifierName = Annotated[
     str,
