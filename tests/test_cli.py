@@ -552,6 +552,19 @@ def test_where_nothing_can_be_done_the_code_is_one(
         (["rank", "PILE", "--verifier", "FOLDER", "--experts", "none"], "--experts"),
         (["dance"], "dance"),
         (["rank", "PILE", "--top", "0"], "--top"),
+        (["rank", "PILE", "--known", "OTHER", "--max-wrong", "2"], "--max-wrong 2: is not between 0 and 1"),
+        (["rank", "PILE", "--known", "OTHER", "--max-wrong", "0.1", "--assurance", "nan"], "--assurance nan: is not"),
+        (["evaluate", "PILE", "--verifier", VERIFIER, "--price-per-hour", "-1"], "--price-per-hour"),
+        (["evaluate", "PILE", "--verifier", VERIFIER, "--html", "-"], "standard output is for --json alone"),
+        (
+            ["evaluate", "PILE", "--verifier", VERIFIER, "--html", "x", "--json", "x"],
+            "x: is given to --html and to --json",
+        ),
+        (
+            ["score", "PILE", "--out", "s.jsonl.gz", "--verifier", VERIFIER],
+            "s.jsonl.gz: is written as it is, not compressed",
+        ),
+        (["collect", "none.jsonl", "--out", "c"], "--model: Field required"),
     ],
 )
 def test_what_a_user_can_mend_is_one_line_and_no_traceback(

@@ -116,6 +116,16 @@ def test_the_policies_that_are_named_for_the_playground_are_there() -> None:
             assert any(fnmatchcase(policy, pattern) for policy in policies), pattern
 
 
+def test_an_experiment_of_the_playground_says_so_where_attempts_are_not_of_it(pile: Path, tmp_path: Path) -> None:
+    with pytest.raises(SweRmError, match=r"meant for swe-rm playground rollout.*matches none of the policies"):
+        run(load("policy_mixture"), "cpu", Files(data=(pile,)), tmp_path)
+
+
+def test_the_docs_name_every_experiment() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text()
+    assert not [name for name in known() if f"`{name}`" not in text]
+
+
 def test_the_required_experiments_are_there() -> None:
     assert set(known()) >= REQUIRED
 

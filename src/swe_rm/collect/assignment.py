@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from swe_rm import config_file
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.sources import naming, read_tasks, streams
 from swe_rm.trajectory import Noun, Task
@@ -104,21 +104,14 @@ class CollectConfig(Noun):
 
         Raises SweRmError naming the file and key when something is unknown, missing or out of range.
         """
-        content: dict[str, Any] = {}
-        where = "collect"
-        if path is not None:
-            where = str(path)
-            try:
-                content = yaml.safe_load(path.read_text(encoding="utf-8"))
-            except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-                raise SweRmError(f"{path}: {' '.join(str(error).split())}") from None
-            if not isinstance(content, dict):
-                raise SweRmError(f"{path}: a collect config is a mapping of keys")
+        content = {} if path is None else config_file.content(path, "a collect config")
         try:
             return cls.model_validate({**content, **given})
         except ValidationError as error:
             first = error.errors()[0]
-            raise SweRmError(f"{where}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+            key = ".".join(map(str, first["loc"]))
+            where = f"--{key.replace('_', '-')}" if path is None else f"{path}: {key}"
+            raise SweRmError(f"{where}: {first['msg']}") from None
 
     def deciding(self) -> dict[str, Any]:
         """What decides an attempt, as JSON values; where the endpoint is and how much is asked of it do not."""

@@ -186,7 +186,8 @@ def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools:
     try:
         plan = pools.plan(setting.mix_of(files, seed))
     except SweRmError as error:
-        raise SweRmError(f"{name}: {error}") from None
+        meant = " (meant for swe-rm playground rollout)" if made.definition.pool == "playground" else ""
+        raise SweRmError(f"{name}{meant}: {error}") from None
     attempts = {part: tuple(row.attempt_id for row in rows) for part, rows in plan.parts.items()}
     if not any(fnmatchcase(row.policy, setting.judged) for row in plan.parts[HELD]):
         raise SweRmError(f"{name}: judged: {setting.judged}: no attempt to measure on is by such a policy")

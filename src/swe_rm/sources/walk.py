@@ -33,7 +33,7 @@ _SIDE_ENDINGS = frozenset({
 _SIDE_NAMES = frozenset({
     "manifest.json", "mix.json", "metadata.json", "config.json", "lock.json", "cost_report.jsonl",
 })  # fmt: skip
-_NO_ATTEMPTS = frozenset({".cache", ".git", ".github", ".ipynb_checkpoints", ".venv"})
+_NO_ATTEMPTS = frozenset({".cache", ".collect", ".git", ".github", ".ipynb_checkpoints", ".venv"})
 """Hidden folders in which nobody keeps attempts."""
 _KEYS_SHOWN = 6
 

@@ -29,7 +29,9 @@ def audit(
         Path | None,
         typer.Option(metavar="E.json", help="What evaluate --json said of it before; else the first outcomes."),
     ] = None,
-    warm_up: Annotated[int, typer.Option(metavar="N", help="So many, where no reference is given.")] = 500,
+    warm_up: Annotated[
+        int, typer.Option(metavar="N", min=60, max=5_000, help="So many, where no reference is given.")
+    ] = 500,
     within: Annotated[int, typer.Option(min=2, metavar="N", help="Outcomes a fall is to be found in.")] = 200,
     false_alarms: Annotated[float, typer.Option(metavar="P", help="Chance of one in so many outcomes.")] = 0.05,
     drop: Annotated[
@@ -56,7 +58,7 @@ def audit(
     if (refit is None) != (verifier is None):
         raise SweRmError("--refit and --verifier come together")
     check_document(json)
-    check_page(html)
+    check_page(html, json)
     if refit:
         check_new(refit)
     judge = load(verifier, None) if verifier else None
@@ -72,7 +74,8 @@ def audit(
     write_json(json, found.to_json())
     if html:
         write_audit(found, html)
-    print_audit(found, console_for(json))
+    if found.n_verdicts:
+        print_audit(found, console_for(json))
     if refit and verifier and judge:
         _refit(watched, verifier, judge.name, method, refit)
     return exit_code(found.n_verdicts, say_all(refused))

@@ -49,7 +49,7 @@ def calibrate(
 
     check_new(out)
     check_document(json)
-    check_page(html)
+    check_page(html, json)
     pile, attempts = read_attempts(paths, labels)
     attempts = list(not_fitted_on(attempts, verifier))
     judge = load(verifier, attempts)

@@ -38,7 +38,7 @@ def compare(
     from swe_rm.pages.comparison import write_comparison
     from swe_rm.terminal import Progress
 
-    check_page(html)
+    check_page(html, json)
     check_document(json)
     refused = 0
     if attempts:

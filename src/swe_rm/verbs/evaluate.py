@@ -37,7 +37,7 @@ def evaluate(
         Literal["drop", "lowest", "mean"], typer.Option(help="How attempts without a verdict count; it moves RM@K.")
     ] = "drop",
     price_per_hour: Annotated[
-        float | None, typer.Option(metavar="PRICE", help="Of the machine that judges: says what verdicts cost.")
+        float | None, typer.Option(metavar="PRICE", min=0, help="Of the machine that judges: says what verdicts cost.")
     ] = None,
     trained_on: Annotated[
         list[Path],
@@ -70,7 +70,7 @@ def evaluate(
         raise SweRmError("--verifier and --verdicts exclude each other")
     if progress and (verdicts or not html):
         raise SweRmError("--progress takes --html and a verifier: recorded verdicts are of whole attempts")
-    check_page(html)
+    check_page(html, json)
     check_document(json)
     seen = trained_tasks(trained_on)
     failed, judge = 0, None
@@ -92,7 +92,8 @@ def evaluate(
     if html:
         again = Again(paths, labels, pages if isinstance(pile, Pile) else 0, progress)
         _write_page(html, found, scored, again, judge, verifier or "default")
-    print_report(found, console_for(json))
+    if found.metrics.n_attempts:
+        print_report(found, console_for(json))
     say_all(found.warnings)
     return exit_code(found.metrics.n_attempts, complain(pile) + failed)
 

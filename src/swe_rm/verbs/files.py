@@ -12,22 +12,28 @@ from swe_rm.verbs.options import STDOUT
 
 def check_writable(*files: Path | None) -> None:
     """Find out before the work, not after it, that a file cannot be written."""
-    for file in files:
-        if file and file != STDOUT and (file.is_dir() or not file.absolute().parent.is_dir()):
+    for file in filter(None, files):
+        if file == STDOUT:
+            raise SweRmError("-: standard output is for --json alone")
+        if file.suffix in _PACKED:
+            raise SweRmError(f"{file}: is written as it is, not compressed: give it another ending")
+        if file.is_dir() or not file.absolute().parent.is_dir():
             raise SweRmError(f"{file}: cannot be written: {'is a folder' if file.is_dir() else 'no such folder'}")
 
 
 def check_document(file: Path | None) -> None:
     """Find out that a --json file can be written and is no file of attempts the user meant to read."""
-    check_writable(file)
     if file != STDOUT:
+        check_writable(file)
         _ours(file, rb'\{\s*"(?:tasks|verifiers?|labels|n_attempts|arms|digest)"', "JSON")
 
 
-def check_page(file: Path | None) -> None:
-    """The same of an --html file."""
+def check_page(file: Path | None, json: Path | None) -> None:
+    """The same of an --html file, which is another than the --json file."""
     from swe_rm.page import HEAD
 
+    if file and file == json:
+        raise SweRmError(f"{file}: is given to --html and to --json")
     check_writable(file)
     _ours(file, re.escape(HEAD.encode()), "page")
 
@@ -65,5 +71,6 @@ def _ours(file: Path | None, head: bytes, what: str) -> None:
         raise SweRmError(f"{file}: exists and is no {what} that swe-rm wrote: not overwritten")
 
 
+_PACKED = frozenset({".gz", ".zst"})
 _REPORT_HEAD = 128
 """Bytes that tell a document of ours: it begins with one of a few keys, or as every page does."""

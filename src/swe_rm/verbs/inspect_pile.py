@@ -30,7 +30,7 @@ def inspect(
     from swe_rm.sources import open_pile
     from swe_rm.terminal import Progress
 
-    check_page(html)
+    check_page(html, json)
     check_document(json)
     pile = open_pile(paths, labels=labels)
     gold = read_gold([*tasks, *with_gold(pile.side_files)])

@@ -57,6 +57,9 @@ def rank(
 
     if (max_wrong is None) != (not known) or (known and min_confidence is not None):
         raise SweRmError("--max-wrong and --known come together, and without --min-confidence")
+    for name, share in (("--max-wrong", max_wrong), ("--assurance", assurance)):
+        if share is not None and not 0 < share < 1:
+            raise SweRmError(f"{name} {share:g}: is not between 0 and 1")
     check_document(json)
     pile, attempts = read_attempts(paths, labels)
     known_pile, others = read_attempts(known, labels) if known else (None, [])

@@ -132,7 +132,7 @@ def report(
     from swe_rm.rl.runs import read_runs
 
     check_document(json)
-    check_page(html)
+    check_page(html, json)
     check_writable(svg)
     found = outcome(read_runs(runs).only(arm))
     rows, pairs = judged(evaluated, found) if evaluated else ([], [])

@@ -64,11 +64,11 @@ class Mean:
         return Mean([following(verifier) for verifier in self._verifiers], self._weights)
 
     def explain(self, trajectory: Trajectory) -> list[str]:
-        """Each member's score, and below it what the member says about it."""
+        """Each member's score, its weight where that is not 1, and below it what the member says about it."""
         lines = []
-        for verifier in self._verifiers:
+        for verifier, weight in zip(self._verifiers, self._weights, strict=True):
             answer = by_id([trajectory], verifier([trajectory]))[trajectory.attempt_id]
-            lines.append(f"{verifier.name}: {answer.score:.3f}")
+            lines.append(f"{verifier.name}: {answer.score:.3f}{'' if weight == 1 else f', weight {weight:g}'}")
             reasons = getattr(verifier, "explain", None)
             lines += [f"  {line}" for line in (reasons(trajectory) if reasons else ())]
         return lines
