@@ -189,7 +189,7 @@ def test_an_audit_of_nothing_says_so() -> None:
     found = Audit().state()
     assert (found.whole, found.watching, found.points) == (None, None, ())
     assert json.dumps(found.to_json())
-    with pytest.raises(SweRmError, match="--warm-up, not of 10"):
+    with pytest.raises(SweRmError, match="60 to 5000 first outcomes, not of 10"):
         Audit(warm_up=10)
 
 
