@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from swe_rm.figures import Interval
 from swe_rm.logged_policy import Plan
+from swe_rm.resampling import Interval
 from swe_rm.rl import foretold
 from swe_rm.rl.foretold import PREDICTORS
 from swe_rm.rl.report_text import correlation

@@ -6,8 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_rm.attack import GOAL_AUC_LOST, GOAL_FLIPPED, Attacked
-from swe_rm.attack.effect import Effect, Interval
+from swe_rm.attack.effect import Effect
 from swe_rm.page import UNDEFINED
+from swe_rm.resampling import Interval
 
 COLUMNS = ("rewriting", "flipped", "95%", "down", "AUC lost", "95%", "by all")
 LEGEND = (

@@ -13,7 +13,6 @@ import numpy.typing as npt
 
 from swe_rm.drift import MIN_CLASS, Block, Inputs, Limits, Power, Reference, Watch, check_options
 from swe_rm.errors import SweRmError
-from swe_rm.figures import Interval
 from swe_rm.metrics import (
     Flags,
     Floats,
@@ -24,7 +23,7 @@ from swe_rm.metrics import (
     noise_floors,
     sum_by,
 )
-from swe_rm.resampling import AucResampler, Resampled, interval, reflected, resample
+from swe_rm.resampling import AucResampler, Interval, Resampled, interval, reflected, resample
 from swe_rm.trajectory import Noun
 
 CAPACITY = 1_000_000

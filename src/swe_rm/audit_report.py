@@ -6,9 +6,9 @@ from rich.table import Table
 from rich.text import Text
 
 from swe_rm.audit import Audited, Point
-from swe_rm.figures import Interval
 from swe_rm.page import UNDEFINED, decimals
 from swe_rm.printable import printable
+from swe_rm.resampling import Interval
 
 SHOWN = 10
 """Points in the table, spread over the time; the JSON and the page have all."""

@@ -14,9 +14,9 @@ from swe_rm.errors import SweRmError
 from swe_rm.evaluate import RESAMPLES, Report
 from swe_rm.figures import (
     BIASED,
+    LOWER_IS_BETTER,
     MIN_POLICY_ATTEMPTS,
     Figures,
-    Interval,
     Measured,
     Metrics,
     Pool,
@@ -24,7 +24,7 @@ from swe_rm.figures import (
 )
 from swe_rm.headline import Headline
 from swe_rm.metrics import Flags, Floats, Ids
-from swe_rm.resampling import Resampled, interval, reflected, resample
+from swe_rm.resampling import Interval, Resampled, hull, interval, reflected, resample
 from swe_rm.standing import Standing, check_one_rule, standing
 from swe_rm.trajectory import Noun
 
@@ -35,8 +35,6 @@ ERROR = 0.05
 
 MIN_TASKS = 10
 """With fewer tasks carrying a figure a bootstrap by task is too narrow to call a winner by."""
-
-LOWER_IS_BETTER = frozenset({"ece", "brier"})
 
 
 class Row(NamedTuple):
@@ -291,7 +289,7 @@ def _contest(figure: str, values: dict[str, float], draws: Resampled, n_clusters
     for other in others:
         differences, value = sign * (draws[best] - draws[other]), sign * (values[best] - values[other])
         bounds = interval(differences, n_clusters, level)
-        bounds = _hull(bounds, reflected(value, bounds)) if figure in BIASED else bounds
+        bounds = hull(bounds, reflected(value, bounds)) if figure in BIASED else bounds
         margins.append(
             Margin(
                 other=other,
@@ -302,11 +300,6 @@ def _contest(figure: str, values: dict[str, float], draws: Resampled, n_clusters
         )
     sure = n_clusters >= MIN_TASKS and all(margin.interval and margin.interval[0] > 0 for margin in margins)
     return Contest(figure=figure, values=values, best=best, winner=best if sure else None, margins=tuple(margins))
-
-
-def _hull(one: Interval | None, other: Interval | None) -> Interval | None:
-    """Both intervals in one: on simulated pairs of equals the reflected one alone called a winner in 12 of 100."""
-    return (min(one[0], other[0]), max(one[1], other[1])) if one and other else None
 
 
 def _detectable(differences: Floats, level: float) -> float | None:

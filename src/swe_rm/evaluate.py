@@ -9,13 +9,13 @@ from swe_rm import metrics
 from swe_rm.control_figures import control_figures
 from swe_rm.cost import Cost, Money, cost_of, money_of
 from swe_rm.errors import SweRmError
-from swe_rm.figures import Figures, Interval, Measured, Metrics, Pool, pool_of
+from swe_rm.figures import Figures, Measured, Metrics, Pool, pool_of
 from swe_rm.headline import FIGURE, Headline
 from swe_rm.metrics import Flags, Floats
 from swe_rm.pitfalls import Explained, Pitfall, Seen, explained, pitfalls
 from swe_rm.readiness import GroupFigures, Readiness
 from swe_rm.rejection import Rejection, rejection
-from swe_rm.resampling import Resampled, interval, resample
+from swe_rm.resampling import Interval, Resampled, interval, resample
 from swe_rm.scored import Scored
 from swe_rm.slices import Mistake, Slice, mistakes, slices
 from swe_rm.trajectory import Labelled, Noun, Outcome

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from swe_rm import metrics
 from swe_rm.metrics import Flags, Floats, Ids
-from swe_rm.resampling import AucResampler, Resampled, Sums, interval, reflected, weighted_mean
+from swe_rm.resampling import AucResampler, Interval, Resampled, Sums, interval, reflected, weighted_mean
 from swe_rm.scored import Names, Scored
 from swe_rm.trajectory import Noun, policy_family
 from swe_rm.verifiers.controls import PolicyName
@@ -20,8 +20,8 @@ MIN_POLICY_ATTEMPTS = 20
 
 BIASED = frozenset({"ece", "ece_mass"})
 """Figures that grow when attempts are repeated, as resamples do."""
+LOWER_IS_BETTER = frozenset({"ece", "brier"})
 
-Interval = tuple[float, float]
 Curve = dict[int, float]
 PartialCurve = dict[int, float | None]
 Score = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

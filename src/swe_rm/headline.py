@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from swe_rm.figures import Figures, Interval, Metrics
+from swe_rm.figures import Figures, Metrics
+from swe_rm.resampling import Interval
 
 FIGURE = "auc_same_policy_task"
 

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from swe_rm import metrics
-from swe_rm.figures import Interval, Metrics, Pool
+from swe_rm.figures import Metrics, Pool
 from swe_rm.metrics import Floats, Ids
+from swe_rm.resampling import Interval
 from swe_rm.scored import Scored
 from swe_rm.trajectory import Noun
 

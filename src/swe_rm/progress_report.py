@@ -10,7 +10,8 @@ from rich.text import Text
 from swe_rm.page import UNDEFINED, decimals
 from swe_rm.printable import printable
 from swe_rm.progress import Curve
-from swe_rm.stopping import Early, Interval, Row, Stopping
+from swe_rm.resampling import Interval
+from swe_rm.stopping import Early, Row, Stopping
 from swe_rm.trajectory import Outcome
 
 BARS = "▁▂▃▄▅▆▇█"

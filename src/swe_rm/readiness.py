@@ -10,9 +10,9 @@ from collections.abc import Callable
 import numpy as np
 
 from swe_rm import metrics
-from swe_rm.figures import Interval, Pool
+from swe_rm.figures import Pool
 from swe_rm.metrics import Flags, Floats, Ids
-from swe_rm.resampling import Resampled, Sums, interval
+from swe_rm.resampling import Interval, Resampled, Sums, interval
 from swe_rm.trajectory import Noun
 
 

@@ -8,10 +8,10 @@ from rich.text import Text
 
 from swe_rm.cost import Money
 from swe_rm.evaluate import Report
-from swe_rm.figures import Interval
 from swe_rm.page import decimals
 from swe_rm.printable import printable
 from swe_rm.rejection import Rejection
+from swe_rm.resampling import Interval
 from swe_rm.slices import Mistake, Slice
 from swe_rm.trajectory import Outcome
 from swe_rm.unscored import Unscored

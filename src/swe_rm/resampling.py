@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from swe_rm.metrics import Flags, Floats, Ids, divide, starts, sum_by
 
+Interval = tuple[float, float]
+"""Lower and upper end."""
+
 BLOCK = 4_000_000
 """Weights held at once: 32 MB, whatever the number of draws and tasks."""
 
@@ -152,7 +155,7 @@ def weighted_mean(values: Floats, weights: Floats) -> Floats:
     return divide((np.nan_to_num(values) * weights).sum(axis=0), weights.sum(axis=0))
 
 
-def interval(resampled: Floats, n_clusters: int, level: float = 0.95) -> tuple[float, float] | None:
+def interval(resampled: Floats, n_clusters: int, level: float = 0.95) -> Interval | None:
     """Percentile interval of the resamples in which the figure is defined.
 
     None with fewer than `MIN_RESAMPLES` resamples, where fewer than two clusters carry the figure or half of the
@@ -167,7 +170,13 @@ def interval(resampled: Floats, n_clusters: int, level: float = 0.95) -> tuple[f
     return float(low), float(high)
 
 
-def reflected(value: float, bounds: tuple[float, float] | None) -> tuple[float, float] | None:
+def hull(one: Interval | None, other: Interval | None) -> Interval | None:
+    """Both intervals in one, for `reflected` beside the plain one: on simulated pairs of equals it alone called a
+    winner in 12 of 100."""
+    return (min(one[0], other[0]), max(one[1], other[1])) if one and other else None
+
+
+def reflected(value: float, bounds: Interval | None) -> Interval | None:
     """The basic bootstrap's interval, 2 value - high to 2 value - low, of a figure that resampling biases.
 
     ECE grows when attempts are repeated: on simulated pools of 50 tasks x 8 attempts the percentile interval held the

@@ -7,7 +7,8 @@ from rich.text import Text
 
 from swe_rm.page import UNDEFINED
 from swe_rm.printable import printable
-from swe_rm.selection.expectation import Interval, Selected, Selection
+from swe_rm.resampling import Interval
+from swe_rm.selection.expectation import Selected, Selection
 
 COLUMNS = ("resolved", "95%", "gain", "95%", "gap", "lots")
 LEGEND = "gain: above a random pick; gap: share of the way to the oracle; lots: tasks at which a lot among ties decides"

@@ -13,12 +13,12 @@ import numpy as np
 
 from swe_rm import metrics
 from swe_rm.errors import SweRmError
-from swe_rm.figures import Interval, Pool, pool_of
+from swe_rm.figures import Pool, pool_of
 from swe_rm.logged_policy import FOLDS, Choices, Learned, Plan, learn
 from swe_rm.metrics import Floats, Ids, divide, sum_by
 from swe_rm.pitfalls import MIN_MIXED
 from swe_rm.priors import Known, Rates
-from swe_rm.resampling import interval, resample_weights
+from swe_rm.resampling import Interval, interval, resample_weights
 from swe_rm.scored import Scored
 from swe_rm.traits import traits_of
 from swe_rm.trajectory import Noun

@@ -7,9 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from swe_rm.errors import MissingExtraError
-from swe_rm.figures import Interval
 from swe_rm.metrics import Floats
-from swe_rm.resampling import interval, resample_weights
+from swe_rm.resampling import Interval, interval, resample_weights
 from swe_rm.trajectory import Noun
 
 RESAMPLES = 4_000

@@ -12,10 +12,8 @@ import numpy as np
 from swe_rm.errors import SweRmError
 from swe_rm.metrics import Floats, Ids, auc_score, divide, pair_accuracy_score, sum_by
 from swe_rm.progress import Curve
-from swe_rm.resampling import AucResampler, interval, resample_weights
+from swe_rm.resampling import AucResampler, Interval, interval, resample_weights
 from swe_rm.trajectory import Noun, Outcome
-
-Interval = tuple[float, float]
 
 FIXED = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Thresholds that are measured as they are; they are fixed beforehand."""

@@ -5,10 +5,9 @@ from typing import NamedTuple
 import numpy as np
 
 from swe_rm.metrics import Flags, Floats, Ids, auc_score, divide, sum_by
-from swe_rm.resampling import AucResampler, interval
+from swe_rm.resampling import AucResampler, Interval, interval
 from swe_rm.trajectory import Noun
 
-Interval = tuple[float, float]
 EDGE = 0.025
 """Probability left out at either end of an interval."""
 

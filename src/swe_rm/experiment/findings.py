@@ -9,9 +9,9 @@ import numpy as np
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment.cell import RESULT_FILE, Result, read_result
 from swe_rm.experiment.definition import Claim, Definition, Published
-from swe_rm.experiment.measures import FIGURES, LOWER_IS_BETTER, bounds
+from swe_rm.experiment.measures import FIGURES, bounds
 from swe_rm.experiment.running import CELLS_FOLDER, Planned, read_planned
-from swe_rm.figures import BIASED, Figures, Measured, pool_from
+from swe_rm.figures import BIASED, LOWER_IS_BETTER, Figures, Measured, pool_from
 from swe_rm.metrics import Flags, Floats
 from swe_rm.resampling import resample_weights
 from swe_rm.spread import RESAMPLES, Draws, Figure

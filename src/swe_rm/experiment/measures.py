@@ -15,7 +15,6 @@ FIGURES = {
     "rise_with_k": "RM@K - RM@2",
 }
 """K is the widest that half of the tasks have."""
-LOWER_IS_BETTER = frozenset({"ece", "brier"})
 _DIFFERENCES = frozenset({"gain_at_k", "rise_with_k"})
 _AT_K = re.compile(r"rm_at_k\.[1-9]\d*")
 

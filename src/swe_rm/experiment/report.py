@@ -7,7 +7,8 @@ from typing import Any
 from swe_rm.errors import MissingExtraError
 from swe_rm.experiment.definition import Axis, Definition
 from swe_rm.experiment.findings import ArmFound, Findings
-from swe_rm.experiment.measures import FIGURES, LOWER_IS_BETTER
+from swe_rm.experiment.measures import FIGURES
+from swe_rm.figures import LOWER_IS_BETTER
 from swe_rm.spread import Figure
 
 _DRAWN = ("auc", "auc_same_policy_task", "ece", "gain_at_k")
@@ -70,7 +71,7 @@ def _differences(found: Findings) -> str:
     arms = [arm for arm in found.arms if arm.differences]
     if not arms:
         return ""
-    rows = [[arm.name, *(_difference(arm.differences.get(name), name) for name in FIGURES)] for arm in arms]
+    rows = [[arm.name, *(_difference(arm.differences.get(name)) for name in FIGURES)] for arm in arms]
     n = len(rows) * len(FIGURES)
     said = f"Seed by seed. **Bold**: the interval leaves 0 out, as one in 20 of these {n} would by chance alone."
     return f"## Differences from {found.control}\n\n{_table(['arm', *FIGURES.values()], rows)}\n\n{said}"
@@ -141,7 +142,7 @@ def _cell(value: float | None, bounds: tuple[float, float] | None, sign: str = "
     return f"{_plain(value, sign)}{told}"
 
 
-def _difference(figure: Figure | None, name: str) -> str:
+def _difference(figure: Figure | None) -> str:
     if figure is None:
         return "-"
     told = _cell(figure.value, figure.interval, "+")

@@ -110,7 +110,8 @@ class EvaluationList:
         self._commits = {_commit(row): row.instance_id for row in reversed(rows) if row.base_commit}
         self._n_commits = sum(bool(row.base_commit) for row in rows)
         self._issues = _Grams(rows, [plain_issue(row.statement) for row in rows], settings.issue)
-        self._told: dict[str, tuple[str, float, int] | None] = {}
+        self._told: dict[bytes, tuple[str, float, int] | None] = {}
+        """By digest of the statement: a pool has as many of them as tasks, each of some kilobytes."""
         self._patches = _Grams(rows, [changed(row.patch) for row in rows], settings.patch)
 
     def match(self, trajectory: Trajectory, row: TaskRow | None) -> Match | None:
@@ -121,9 +122,10 @@ class EvaluationList:
         if self._settings.base_commit and row and (found := self._commits.get(_commit(row))):
             return Match("base_commit", found, 1.0, 0)
         statement = task.statement or (row.statement if row else "")
-        if statement not in self._told:
-            self._told[statement] = self._issues.best(plain_issue(statement))
-        if issue := self._told[statement]:
+        key = hashlib.sha256(statement.encode("utf-8", "surrogatepass")).digest()
+        if key not in self._told:
+            self._told[key] = self._issues.best(plain_issue(statement))
+        if issue := self._told[key]:
             return Match("issue", *issue)
         patch = self._patches.best(changed(trajectory.patch))
         return Match("patch", *patch) if patch else None

@@ -18,9 +18,8 @@ Flags = npt.NDArray[np.bool_]
 SHINGLE_WORDS = 5
 """Words in a row that make one shingle; words are what `str.split` gives."""
 SLOTS = 256
-"""Minima a sketch keeps: the standard error of a Jaccard estimate is sqrt(J (1 - J) / 256), 0.025 at J = 0.8."""
-SKETCH_BYTES = 2 * SLOTS
-"""The low 16 bits of each minimum, which agree by chance once in 65,536: 400,000 sketches are 205 MB."""
+"""Minima a sketch keeps: the standard error of a Jaccard estimate is sqrt(J (1 - J) / 256), 0.025 at J = 0.8.
+The low 16 bits of each are kept, which agree by chance once in 65,536: 400,000 sketches are 205 MB."""
 MISSED = 1e-3
 """Share of pairs at the threshold that no band may bring together. At 0.8 that gives 36 bands of 7 (0.0002 missed);
 64 x 4 would miss none and bring together seven times the pairs of J = 0.5, 32 x 8 would miss 0.003."""

@@ -8,10 +8,10 @@ import numpy as np
 from swe_rm.audit import Audited, Point
 from swe_rm.audit_report import remarks
 from swe_rm.drift import Block
-from swe_rm.figures import Interval
 from swe_rm.page import figure, html_table, page, safe
 from swe_rm.pages.cited import cited, counted, spanned
 from swe_rm.plot import SHARES, Axes, legend
+from swe_rm.resampling import Interval
 
 MAX_PSI = 0.5
 """Top of the plot of score drift unless a block goes further."""

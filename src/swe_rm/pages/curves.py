@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from swe_rm.evaluate import Report
-from swe_rm.figures import Interval
 from swe_rm.metrics import Flags, Floats, roc_curve
 from swe_rm.page import figure, html_table
 from swe_rm.pages.cited import cited, counted, spanned
 from swe_rm.plot import SHARES, Axes, legend
+from swe_rm.resampling import Interval
 
 
 class Line(NamedTuple):

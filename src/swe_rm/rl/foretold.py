@@ -8,8 +8,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError
 
 from swe_rm.errors import MissingExtraError, RecordError, SweRmError
-from swe_rm.figures import Interval
 from swe_rm.metrics import Floats, divide
+from swe_rm.resampling import Interval
 from swe_rm.rl.outcome import ArmsOutcome
 from swe_rm.rl.runs import HELD_OUT
 from swe_rm.trajectory import Noun

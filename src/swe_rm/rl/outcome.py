@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from swe_rm.errors import SweRmError
-from swe_rm.figures import Interval
 from swe_rm.metrics import Floats
+from swe_rm.resampling import Interval
 from swe_rm.rl.rates import area, rates, task_names
 from swe_rm.rl.runs import BATCHES, HABITS, Anew, Found, Point, Run, differing, summed
 from swe_rm.spread import RESAMPLES, Draws, Figure, Over

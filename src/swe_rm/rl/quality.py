@@ -9,8 +9,8 @@ import numpy as np
 from swe_rm import metrics
 from swe_rm.entries import read_evaluation
 from swe_rm.errors import RecordError, SweRmError
-from swe_rm.figures import Figures, Interval, Measured, Metrics, Pool, pool_from
-from swe_rm.resampling import Resampled, interval, reflected, resample
+from swe_rm.figures import BIASED, Figures, Measured, Metrics, Pool, pool_from
+from swe_rm.resampling import Interval, Resampled, hull, interval, reflected, resample
 from swe_rm.rl.outcome import ArmsOutcome
 from swe_rm.trajectory import Noun
 
@@ -144,9 +144,8 @@ def _pair(one: Metrics, other: Metrics, apart: Resampled, figures: Figures) -> P
         if mine is None or theirs is None:
             return None
         bounds = interval(apart[name], figures.n_clusters(name))
-        if name == "ece" and bounds:  # which resampling biases: what `compare` does
-            again = reflected(mine - theirs, bounds) or bounds
-            bounds = min(bounds[0], again[0]), max(bounds[1], again[1])
+        if name in BIASED:
+            bounds = hull(bounds, reflected(mine - theirs, bounds))
         return Apart(difference=mine - theirs, interval=bounds)
 
     rm = {k: of(f"rm_at_k.{k}", one.rm_at_k[k], other.rm_at_k[k]) for k in _wanted(one)}

@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from swe_rm.figures import Interval
 from swe_rm.page import UNDEFINED, decimals
 from swe_rm.printable import printable
+from swe_rm.resampling import Interval
 from swe_rm.rl.foretold import GROUPS, PREDICTORS, Agreement
 from swe_rm.rl.outcome import ArmsOutcome, Split
 from swe_rm.rl.quality import EQUIVALENT, Apart, Pair, Quality

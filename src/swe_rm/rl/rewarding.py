@@ -84,8 +84,7 @@ class Rewards:
         rewards: list[float | None] = [None] * len(played)
         for place, reward in zip(usable, given.rewards, strict=True):
             rewards[place] = reward
-        said = {(played[place].outcome, played[place].finished) for place in usable}
-        return rewards, len(said) == 1
+        return rewards, given.is_uniform
 
 
 def _told(

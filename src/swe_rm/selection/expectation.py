@@ -6,12 +6,11 @@ from typing import Any
 import numpy as np
 
 from swe_rm.metrics import Floats
-from swe_rm.resampling import interval, resample_weights
+from swe_rm.resampling import Interval, interval, resample_weights
 from swe_rm.selection.group import Group
 from swe_rm.selection.rules import Rule
 from swe_rm.trajectory import Noun, Outcome
 
-Interval = tuple[float, float]
 RANDOM, ORACLE = "random", "oracle"
 """The rows every report has: a pick at random, and one that knows the outcomes."""
 

@@ -9,7 +9,17 @@ import typer
 from swe_rm.errors import SweRmError, VerifierError
 from swe_rm.verbs.files import check_document, check_page, write_json
 from swe_rm.verbs.judging import judged, length_policy, with_recorded
-from swe_rm.verbs.options import DeviceMap, DType, Experts, JsonFile, Labels, Paths
+from swe_rm.verbs.options import (
+    DeviceMap,
+    DType,
+    Experts,
+    JsonFile,
+    Labels,
+    Paths,
+    PolicyName,
+    Verdicts,
+    VerifierOrDefault,
+)
 from swe_rm.verbs.reading import gather
 from swe_rm.verbs.telling import complain, console_for, exit_code, say, say_all
 
@@ -23,15 +33,9 @@ if TYPE_CHECKING:
 
 def evaluate(
     paths: Paths,
-    verifier: Annotated[
-        str | None, typer.Option("--verifier", help="As for rank; default where none is given.")
-    ] = None,
-    verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, in place of a verifier.")
-    ] = None,
-    policy: Annotated[
-        Literal["exact", "family"], typer.Option(help="family: a policy's name without [...] at its end.")
-    ] = "exact",
+    verifier: VerifierOrDefault = None,
+    verdicts: Verdicts = None,
+    policy: PolicyName = "exact",
     k_max: Annotated[int | None, typer.Option(min=1, help="Keep only tasks with at least K attempts.")] = None,
     unscored: Annotated[
         Literal["drop", "lowest", "mean"], typer.Option(help="How attempts without a verdict count; it moves RM@K.")

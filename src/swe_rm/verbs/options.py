@@ -37,3 +37,10 @@ Experts = Annotated[
 ]
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write JSON there; - is stdout.")]
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write; must not exist.")]
+VerifierOrDefault = Annotated[str | None, typer.Option("--verifier", help="As for rank; default where none is given.")]
+Verdicts = Annotated[
+    Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, in place of a verifier.")
+]
+PolicyName = Annotated[
+    Literal["exact", "family"], typer.Option("--policy", help="family: a policy's name without [...] at its end.")
+]

@@ -2,14 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from swe_rm.errors import SweRmError
 from swe_rm.verbs.files import check_document, write_json
 from swe_rm.verbs.judging import load, not_fitted_on, recorded_verdicts, verdicts_of
-from swe_rm.verbs.options import DeviceMap, DType, Experts, JsonFile, Labels, Paths
+from swe_rm.verbs.options import (
+    DeviceMap,
+    DType,
+    Experts,
+    JsonFile,
+    Labels,
+    Paths,
+    PolicyName,
+    Verdicts,
+    VerifierOrDefault,
+)
 from swe_rm.verbs.reading import read_attempts
 from swe_rm.verbs.telling import complain, console_for, exit_code, say_all
 
@@ -20,15 +30,9 @@ if TYPE_CHECKING:
 
 def simulate(
     paths: Paths,
-    verifier: Annotated[
-        str | None, typer.Option("--verifier", help="As for rank; default where none is given.")
-    ] = None,
-    verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", metavar="FILE", help="Recorded verdicts, in place of a verifier.")
-    ] = None,
-    policy: Annotated[
-        Literal["exact", "family"], typer.Option(help="family: a policy's name without [...] at its end.")
-    ] = "exact",
+    verifier: VerifierOrDefault = None,
+    verdicts: Verdicts = None,
+    policy: PolicyName = "exact",
     steps: Annotated[int, typer.Option(min=1, help="Of training.")] = 500,
     seeds: Annotated[int, typer.Option(min=1, help="Policies trained; each holds out a fifth of the tasks.")] = 10,
     dtype: DType = None,

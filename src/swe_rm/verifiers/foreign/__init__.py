@@ -21,7 +21,6 @@ from swe_rm.verifiers.remote.naming import as_a_name
 from swe_rm.verifiers.remote.question import Engine
 from swe_rm.verifiers.remote.served import Attempts, Served
 
-ENDINGS = (".yaml", ".yml")
 LOOKING = Patience(tries=3, seconds=15, deadline=20, pause=0.2)
 """For finding out what is there, before anything is scored."""
 
