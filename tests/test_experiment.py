@@ -121,6 +121,15 @@ def test_an_experiment_of_the_playground_says_so_where_attempts_are_not_of_it(pi
         run(load("policy_mixture"), "cpu", Files(data=(pile,)), tmp_path)
 
 
+def test_patterns_in_another_order_are_a_difference() -> None:
+    ordered = [{"careful": 0, "*": 1}, {"*": 1, "careful": 0}]
+    arms = {name: {"mix.sample.policies": found} for name, found in zip(("more", "less"), ordered, strict=True)}
+    noisy = {**arms, "less": {**arms["less"], "label_noise": 0.1}}
+    with pytest.raises(SweRmError, match=r"less differs from more in mix\.sample\.policies\.\(order\), and only"):
+        experiment(definition(arms=noisy, axis=None, varies=["label_noise"]), "cpu")
+    assert len(experiment(definition(arms=arms, axis=None, varies=["mix.sample.policies"]), "cpu").settings) == 2
+
+
 def test_the_docs_name_every_experiment() -> None:
     text = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text()
     assert not [name for name in known() if f"`{name}`" not in text]

@@ -63,7 +63,7 @@ class Result(Noun):
     resolved_share: float
     """Of the attempts trained on."""
     seconds: dict[str, float]
-    """train and judge."""
+    """warm_up (waiting for another's counts), train and judge."""
     tokens: dict[str, float | None] = Field(default={})
     """Mean tokens that were read of an attempt, and that were cut from it; None for verifiers that count none."""
 
@@ -92,6 +92,9 @@ def run(cell: Cell) -> Result:
     if (found := result(cell)) is not None:
         return found
     known = _read(cell)
+    began = time.monotonic()
+    if cell.warm is not None and not cell.warm.is_dir():
+        _warm_up(cell, known, cell.warm)
     begun = time.monotonic()
     verifier, train_items = _trained(cell, known)
     trained = time.monotonic()
@@ -105,7 +108,7 @@ def run(cell: Cell) -> Result:
         measured=Measured.of(kept, pool, kept.scores, "exact"),
         n_trained_on=len(train_items),
         resolved_share=sum(item.outcome is Outcome.RESOLVED for item in train_items) / len(train_items),
-        seconds={"train": trained - begun, "judge": time.monotonic() - trained},
+        seconds={"warm_up": begun - began, "train": trained - begun, "judge": time.monotonic() - trained},
         tokens={name: _mean(verdicts, name) for name in ("prompt_tokens", "truncated_tokens")},
     )
     _write(cell.out, found)
@@ -154,17 +157,14 @@ def _trained(cell: Cell, known: Mapping[str, Labelled]) -> tuple[Verifier, list[
         item.model_copy(update={"outcome": _OTHER[item.outcome]}) if dice.random() < cell.setting.label_noise else item
         for item in _part(cell, known, TRAIN)
     ]
-    verifier = _model(cell, known, items) if cell.setting.verifier == "model" else _fitted(cell, items)
+    verifier = _model(cell, items) if cell.setting.verifier == "model" else _fitted(cell, items)
     return _calibrated(cell, known, verifier), items
 
 
-def _model(cell: Cell, known: Mapping[str, Labelled], items: Sequence[Labelled]) -> Verifier:
+def _model(cell: Cell, items: Sequence[Labelled]) -> Verifier:
     from swe_rm.verifiers import load_verifier
 
-    base = cell.warm
-    if base is not None and not base.is_dir():
-        _warm_up(cell, known, base)
-    config = cell.setting.train_of(cell.files, cell.seed, cell.out / _MODEL_FOLDER, Path("attempts"), base)
+    config = cell.setting.train_of(cell.files, cell.seed, cell.out / _MODEL_FOLDER, Path("attempts"), cell.warm)
     _fit(config, items)
     return load_verifier(str(config.out))
 

@@ -30,7 +30,7 @@ class ArmFound(Noun):
     resolved_share: float
     """Of those."""
     minutes: float
-    """Of training and judging, mean over seeds."""
+    """Of training and judging, without the warm-up that all share; mean over seeds."""
     prompt_tokens: float | None
     metrics: dict[str, float | None]
     intervals: dict[str, tuple[float, float] | None]
@@ -67,6 +67,8 @@ class Findings(Noun):
     n_tasks: int
     n_tasks_at_k: int
     n_attempts: int
+    n_pairs_same_policy_task: int
+    n_pairs_upset: int
     base_rate: float
     random_at_k: float | None
     pass_at_k: float | None
@@ -79,6 +81,11 @@ class Findings(Noun):
     inputs: dict[str, str]
     settings: dict[str, dict[str, Any]]
     """Arm -> declared keys in which it differs from the control."""
+    of_all: dict[str, Any]
+    """The control's whole setting, by dotted key: what of it the others share is all that is not in `settings`."""
+    commit: str | None
+    code: str
+    versions: dict[str, str]
     missing: tuple[str, ...]
     """Cells that are not finished."""
 
@@ -115,6 +122,8 @@ def findings(out: Path, name: str) -> Findings:
         n_tasks=plain.n_tasks,
         n_tasks_at_k=int(keep.sum()),
         n_attempts=plain.n_attempts,
+        n_pairs_same_policy_task=plain.n_pairs_same_policy_task,
+        n_pairs_upset=plain.n_pairs_upset,
         base_rate=float(np.mean(measured.resolved)),
         random_at_k=plain.random_at_k.get(k),
         pass_at_k=plain.pass_at_k.get(k),
@@ -125,6 +134,10 @@ def findings(out: Path, name: str) -> Findings:
         dropped=planned.dropped,
         inputs=planned.inputs,
         settings=_settings(planned, results),
+        of_all=planned.experiment.settings[definition.control].flat(),
+        commit=planned.commit,
+        code=planned.code,
+        versions=planned.versions,
         missing=tuple(missing),
     )
 
@@ -229,7 +242,7 @@ def _arm(
         seeds=seeds,
         drawn=round(sum(one.n_trained_on for one in found) / len(found)),
         resolved_share=sum(one.resolved_share for one in found) / len(found),
-        minutes=sum(sum(one.seconds.values()) for one in found) / len(found) / 60,
+        minutes=sum(one.seconds["train"] + one.seconds["judge"] for one in found) / len(found) / 60,
         prompt_tokens=sum(known) / len(known) if known else None,
         metrics={one: figure.value for one, figure in figures.items()},
         intervals={one: figure.interval for one, figure in figures.items()},

@@ -13,6 +13,8 @@ from swe_rm.spread import Figure
 
 _DRAWN = ("auc", "auc_same_policy_task", "ece", "gain_at_k")
 """Figures with a panel of their own; the last panel is RM@K over K."""
+_KS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
+"""Columns of RM@K; the curves have every K."""
 _FEW = 7
 """Arms whose curves over K can be told apart."""
 
@@ -47,6 +49,8 @@ def _setup(found: Findings) -> str:
         f"K is {found.k}, the widest that half of these tasks have: "
         f"RM@K is over the {found.n_tasks_at_k:,} tasks with that many (random pick {random}, oracle {oracle}). "
         "In brackets 95% over seeds and tasks.",
+        f"Pairs of one policy and task: {found.n_pairs_same_policy_task:,}; upsets: {found.n_pairs_upset:,}. Where "
+        "these are few their figures say little.",
         *(f"Left out: {line}." for line in found.missing),
     ]
     return "\n\n".join(lines)
@@ -72,13 +76,16 @@ def _differences(found: Findings) -> str:
     if not arms:
         return ""
     rows = [[arm.name, *(_difference(arm.differences.get(name)) for name in FIGURES)] for arm in arms]
-    n = len(rows) * len(FIGURES)
-    said = f"Seed by seed. **Bold**: the interval leaves 0 out, as one in 20 of these {n} would by chance alone."
+    n = sum(len({(one.value, one.interval) for one in arm.differences.values()} - {(None, None)}) for arm in arms)
+    said = (
+        f"Seed by seed. **Bold**: the interval leaves 0 out, as one in 20 of these {n} (equal ones counted once) would by "
+        "chance alone."
+    )
     return f"## Differences from {found.control}\n\n{_table(['arm', *FIGURES.values()], rows)}\n\n{said}"
 
 
 def _curves(found: Findings) -> str:
-    shown = [*(k for k in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32) if k < found.k), found.k]
+    shown = [*(k for k in _KS if k < found.k), found.k]
     rows = [[arm.name, *(_plain(arm.rm_at_k[k].value) for k in shown)] for arm in found.arms]
     return f"## RM@K, every K over the same {found.n_tasks_at_k:,} tasks\n\n{_table(['arm', *map(str, shown)], rows)}"
 
@@ -105,6 +112,7 @@ def _published(found: Findings) -> str:
             FIGURES.get(one.figure, one.figure),
             f"{one.value:g}",
             _cell(mine[one.arm].metrics.get(one.figure), mine[one.arm].intervals.get(one.figure))
+            + _base(found, one.figure)
             if one.arm in mine
             else "-",
             one.source,
@@ -118,6 +126,11 @@ def _published(found: Findings) -> str:
     )
 
 
+def _base(found: Findings, figure: str) -> str:
+    """What a figure over K stands on here: the paper's pool resolves otherwise, and its K is another."""
+    return f", K = {found.k}, random pick {_plain(found.random_at_k)}" if figure.startswith("rm_at_k") else ""
+
+
 def _settings(found: Findings) -> str:
     rows = [
         [name, *("; ".join(f"`{key}`: {value}" for key, value in keys.items()),)]
@@ -125,7 +138,12 @@ def _settings(found: Findings) -> str:
         if keys
     ]
     inputs = "\n".join(f"- `{name}` sha256 {digest[:16]}" for name, digest in found.inputs.items())
-    return f"## What arms change\n\n{_table(['arm', 'changes'], rows)}\n\n## Inputs\n\n{inputs}".rstrip()
+    made = ", ".join(f"{name} {version}" for name, version in found.versions.items())
+    return (
+        f"## What arms change\n\n{_table(['arm', 'changes'], rows)}\n\nAll else is in the JSON, under `of_all`.\n\n"
+        f"## Inputs\n\n{inputs}\n\n## Made with\n\ncommit {found.commit or 'unknown'}, "
+        f"code `{found.code or 'unknown'}`{f', {made}' if made else ''}"
+    )
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,6 +16,7 @@ from swe_rm.trajectory import Noun
 
 NOWHERE = Path("given-at-the-run")
 """In place of files in a definition."""
+_PATTERNS = ("sources", "policies", "repos")
 TRAIN, HELD, CALIBRATE = "train", "held", "calibrate"
 """Parts of the pool: tasks to train on, to measure on, and to fit a calibrator on."""
 
@@ -73,8 +74,12 @@ class Setting(Noun):
         return self.train.model_copy(update=given)
 
     def flat(self) -> dict[str, Any]:
-        """Every field by its dotted key."""
-        return dict(_flat("", self.model_dump(mode="json")))
+        """Every field by its dotted key; of patterns their order too, for the first that fits decides."""
+        dumped = self.model_dump(mode="json")
+        weights = {key: dumped["mix"]["sample"][key] for key in _PATTERNS}
+        return dict(_flat("", dumped)) | {
+            f"mix.sample.{key}.(order)": list(found) for key, found in weights.items() if found
+        }
 
     def read_by_verifier(self) -> dict[str, Any]:
         """Those of them that its verifier is made from: facts and words have neither a warm-up nor steps."""
