@@ -78,8 +78,8 @@ def _differences(found: Findings) -> str:
     rows = [[arm.name, *(_difference(arm.differences.get(name)) for name in FIGURES)] for arm in arms]
     n = sum(len({(one.value, one.interval) for one in arm.differences.values()} - {(None, None)}) for arm in arms)
     said = (
-        f"Seed by seed. **Bold**: the interval leaves 0 out, as one in 20 of these {n} (equal ones counted once) would by "
-        "chance alone."
+        f"Seed by seed. **Bold**: the interval leaves 0 out, as one in 20 of these {n} (equal ones counted once) would "
+        "by chance alone."
     )
     return f"## Differences from {found.control}\n\n{_table(['arm', *FIGURES.values()], rows)}\n\n{said}"
 
