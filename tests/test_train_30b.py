@@ -35,6 +35,8 @@ SIZES = {
 }  # fmt: skip
 """What a tiny run has in place of a config's sizes."""
 WORDS = [f"{a}{b}{c}" for a in "bdglmt" for b in "aeiou" for c in ("nd", "rk", "st", "lm")]
+LOOKED_AT = 1_000
+"""Attempts that a look at dev reads, `dev_rows` of the configs."""
 LIMIT, REACHED = 790e12, 0.4
 """Products of an H200 in a second, and the share of it that hours are planned with."""
 
@@ -179,13 +181,15 @@ def test_every_command_runs_from_ingest_to_serve(vocabulary: Vocabulary, tmp_pat
 def test_the_hours_are_what_is_computed() -> None:
     lengths = np.array(mixed_lengths(100_000), dtype=np.float64)
     rows = []
-    for context in (32_768, 65_536, 262_144):
+    for context, step in ((32_768, 524_288), (65_536, 524_288), (262_144, 1_048_576)):
         read = np.minimum(lengths, context)
         products, attention = 2 * 2_730_491_904 * read, 393_216 * read**2
+        look = float((products + attention).mean()) * LOOKED_AT / LIMIT / REACHED / 3600
         hours = [float((times * products + 4.5 * attention).sum()) / LIMIT / 3600 for times in (3, 4)]
         cells = [
             f"{context:,}", f"{read.sum() / 1e9:.2f} billion", f"{(lengths <= context).mean():.0%}", f"{hours[0]:.0f}",
             f"{hours[0] / REACHED:.0f}", f"{hours[1] / REACHED:.0f}", f"{hours[1] / REACHED / 8:.0f}",
+            f"{np.ceil(read.sum() / step / 100) * look:.1f}",
         ]  # fmt: skip
         rows.append(f"| {' | '.join(cells)} |")
     (table,) = re.findall(r"<!-- table: tests/test_train_30b.py -->\n(.*?)\n<!-- end", PAGE, re.DOTALL)

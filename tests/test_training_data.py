@@ -144,6 +144,17 @@ def test_a_mix_of_several_parts_is_no_training_data(data: Path, tmp_path: Path) 
     assert training_data.read_labelled(config(tmp_path / "mix" / "train", tmp_path / "run"), quiet)
 
 
+def test_dev_rows_are_drawn_by_seed(data: Path, tmp_path: Path) -> None:
+    whole = config(data, tmp_path / "run").model_copy(update={"dev": (data,)})
+    every = training_data.read_dev(whole, {}, quiet)
+    few = [
+        training_data.read_dev(whole.model_copy(update={"dev_rows": 9, "seed": seed}), {}, quiet) for seed in (0, 0, 1)
+    ]
+    assert len(every) == 24
+    assert few[0] == few[1] != few[2]
+    assert {len(drawn) for drawn in few} == {9}
+
+
 def test_auxiliary_rows_are_drawn_by_seed(data: Path, tmp_path: Path) -> None:
     run = config(data, tmp_path / "run", auxiliary=(data,), auxiliary_rows=5)
     kept = [item.trajectory.attempt_id for item in training_data.read_labelled(run, quiet)]

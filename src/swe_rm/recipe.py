@@ -99,6 +99,8 @@ class TrainConfig(Noun):
     attempt at one of them stops."""
     dev: tuple[Path, ...] = ()
     """Labelled attempts, at tasks no other data have, that the run is watched on."""
+    dev_rows: int | None = Field(default=None, ge=2)
+    """Only so many of them, drawn by the seed: each look reads them all."""
     stop: Stop | None = None
     """Early stopping on `dev`."""
     epochs: float = Field(default=2.0, gt=0)

@@ -95,6 +95,8 @@ def read_dev(config: TrainConfig, tasks: Tasks, say: Callable[[str], None] = pri
     """The attempts a run is watched on. Raises SweRmError unless both outcomes are among them: no AUC is to be had."""
     attempts = _read(config.dev, config.labels, say)
     kept = [with_statement(item, tasks) for item in attempts if item.outcome is not Outcome.UNKNOWN]
+    if config.dev_rows is not None and config.dev_rows < len(kept):
+        kept = random.Random(config.seed).sample(kept, config.dev_rows)
     if len({item.outcome for item in kept}) < 2:
         raise SweRmError(f"dev: {len(kept)} attempts of known outcome, not of both outcomes: nothing can be measured")
     say(f"dev: kept {len(kept)}")
