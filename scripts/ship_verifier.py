@@ -24,8 +24,9 @@ from write_model_card import REPORT, document, table
 from swe_rm import model, sources
 from swe_rm.calibrate import fit as fit_calibrator
 from swe_rm.evaluate import evaluate
+from swe_rm.metrics import calibration_error
 from swe_rm.training_data import policy_weights
-from swe_rm.trajectory import Labelled, Outcome
+from swe_rm.trajectory import Labelled, Outcome, policy_family
 from swe_rm.verdict import Verdict
 from swe_rm.verifiers import Member, Shipped, ShippedFile
 from swe_rm.verifiers.facts import fact_matrix
@@ -50,6 +51,8 @@ CANDIDATES: tuple[Weights, ...] = (
     (("features", 1.0), ("words-tail", 0.25), ("words-patch", 0.5), ("model", 0.5)),
 )
 Floats = npt.NDArray[np.float64]
+NEW = 100
+"""Attempts that a family taken for new has at least: with fewer chance alone makes an ECE of 0.1."""
 
 
 def read(paths: Sequence[Path]) -> list[Labelled]:
@@ -153,6 +156,22 @@ def calibrated(items: Sequence[Labelled], scores: Floats) -> Floats:
     return mapped
 
 
+def unseen_policies(items: Sequence[Labelled], mean: Floats) -> dict[str, dict[str, float]]:
+    """Family of at least `NEW` attempts -> its size, and its ECE by a map fitted on the other families' attempts.
+
+    The parts of the mean have seen attempts of the family at other tasks, so that a really new policy fares worse.
+    """
+    families = np.array([policy_family(item.trajectory.origin.policy) for item in items])
+    resolved = np.array([item.outcome is Outcome.RESOLVED for item in items])
+    found = {}
+    for family in sorted(set(families)):
+        own = families == family
+        if own.sum() >= NEW:
+            scores = fit_calibrator("platt", mean[~own], resolved[~own])(mean[own])
+            found[str(family)] = {"n": int(own.sum()), "ece": float(calibration_error(scores, resolved[own]) or 0)}
+    return found
+
+
 def fit_shipped(
     arguments: argparse.Namespace, items: Sequence[Labelled], patches: Sequence[Labelled], chosen: Sequence[str]
 ) -> None:
@@ -230,7 +249,8 @@ def main() -> None:
         features=shipped((("features", 1.0),), own_scores, resolved),
     )
     (arguments.out / "verifiers.json").write_text(file.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    result = {"cross_validated": reports, "chosen": named(chosen)}
+    unseen = unseen_policies(items, means[named(chosen)])
+    result = {"cross_validated": reports, "chosen": named(chosen), "unseen_policies": unseen}
     REPORT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
