@@ -31,7 +31,7 @@ COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL) fo
 BIN = Path(sys.executable).parent
 SIZES = {
     "policy": "{max_tokens: 160, issue_cap: 32, patch_cap: 48, observation_cap: 32}", "tokens_per_row": "640",
-    "tokens_per_step": "2560", "even": "[]", "stop": "{metric: auc, every: 2, patience: 4}",
+    "tokens_per_step": "2560", "stop": "{metric: auc, every: 2, patience: 4}",
 }  # fmt: skip
 """What a tiny run has in place of a config's sizes."""
 WORDS = [f"{a}{b}{c}" for a in "bdglmt" for b in "aeiou" for c in ("nd", "rk", "st", "lm")]
@@ -170,6 +170,9 @@ def test_every_command_runs_from_ingest_to_serve(vocabulary: Vocabulary, tmp_pat
     cards = {name: json.loads((tmp_path / "runs" / name / "swe_rm.json").read_text()) for name in
              ("30b", "30b-torchrun", "30b-lora", "30b-lora-256k")}  # fmt: skip
     assert cards["30b-lora-256k"]["training"]["config"]["sequence_parallel"] == 2
+    ran = {name: (card["training"]["processes"], card["training"]["sharded"]) for name, card in cards.items()}
+    sharded = (2, True)
+    assert ran == {"30b": sharded, "30b-torchrun": sharded, "30b-lora": (1, False), "30b-lora-256k": sharded}
     measured = json.loads((tmp_path / "mine.json").read_text())
     assert measured["n_attempts"] == 32
     with served(COMMANDS[place], port, tmp_path):

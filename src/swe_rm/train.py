@@ -197,6 +197,8 @@ def _provenance(config: TrainConfig, verdict_model: VerdictModel) -> dict[str, A
         "template_hash": template_hash(),
         "verdict_ids": {"yes": yes, "no": no},
         "mix_digests": mixes,
+        "processes": parallel.processes(),
+        "sharded": parallel.is_sharded(),
         "commit": made_with.commit(),
         "versions": made_with.versions(("swe-rm", "torch", "transformers", "accelerate")),
     }
