@@ -257,6 +257,10 @@ def test_what_is_judged_noise_calibration_and_views(pile: Path, tmp_path: Path) 
     plain = cells.run(cell_of(pile, tmp_path / "plain"))
     judged = cells.run(cell_of(pile, tmp_path / "judged", judged="care*"))
     assert judged.measured.policy_names == ("careful",)
+    two = cells.run(cell_of(pile, tmp_path / "two", judged_per_task=2))
+    assert {*Counter(two.measured.tasks).values()} == {2}
+    assert {*two.measured.tasks} == {*plain.measured.tasks}
+    assert {*two.measured.attempt_ids} < {*plain.measured.attempt_ids}
     some = cells.run(cell_of(pile, tmp_path / "some", judged_most=5))
     every = cells.run(cell_of(pile, tmp_path / "every"))
     tasks = some.measured.task_names

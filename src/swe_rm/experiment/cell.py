@@ -139,7 +139,7 @@ def _held(items: Sequence[Labelled], setting: Setting) -> list[Labelled]:
     for task in sorted(tasks, key=lambda name: sha256(name.encode()).digest()):
         if setting.judged_most is not None and len(chosen) >= setting.judged_most:
             break
-        chosen += tasks[task]
+        chosen += sorted(tasks[task], key=lambda item: item.trajectory.attempt_id)[: setting.judged_per_task]
     return chosen
 
 

@@ -210,8 +210,9 @@ def _refuse_other_measuring(name: str, planned: Sequence[Cell]) -> None:
             raise SweRmError(f"{name}: {other.name} and {first.name} would be measured on other attempts")
 
 
-def _measured_on(cell: Cell) -> tuple[frozenset[str], str, int | None]:
-    return frozenset(cell.attempts[HELD]), cell.setting.judged, cell.setting.judged_most
+def _measured_on(cell: Cell) -> tuple[Any, ...]:
+    setting = cell.setting
+    return frozenset(cell.attempts[HELD]), setting.judged, setting.judged_most, setting.judged_per_task
 
 
 def _refuse_idle_seeds(name: str, planned: Sequence[Cell]) -> None:

@@ -60,6 +60,8 @@ class Setting(Noun):
     judged_most: int | None = Field(default=None, ge=1)
     """So many attempts are measured on, or a few more: whole tasks in the order of their names' hashes; all without it.
     """
+    judged_per_task: int | None = Field(default=None, ge=2)
+    """So many attempts of a task are measured on, those whose ids sort first; all without it. Intervals need tasks."""
 
     def mix_of(self, files: Files, seed: int) -> MixConfig:
         """The mix of a run."""
