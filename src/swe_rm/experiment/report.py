@@ -15,6 +15,10 @@ _DRAWN = ("auc", "auc_same_policy_task", "ece", "gain_at_k")
 """Figures with a panel of their own; the last panel is RM@K over K."""
 _KS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 """Columns of RM@K; the curves have every K."""
+_CHANCE = ("auc", "auc_same_policy_task")
+"""Figures that are 0.5 by chance."""
+_ROW = 0.22
+"""Inches of an arm where arms are rows."""
 _FEW = 7
 """Arms whose curves over K can be told apart."""
 
@@ -178,35 +182,48 @@ def draw(found: Findings, definition: Definition, file: Path) -> None:
     matplotlib.rcParams |= {"svg.hashsalt": "swe-rm", "svg.fonttype": "none", "font.size": 9}
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, len(_DRAWN) + 1, figsize=(3.4 * (len(_DRAWN) + 1), 3.6), layout="constrained")
-    for panel, name in zip(panels, _DRAWN, strict=False):
-        _draw_figure(panel, found, name, definition.axis)
+    height = 3.6 if definition.axis else max(3.6, 1.4 + _ROW * len(found.arms))
+    size = (3.4 * (len(_DRAWN) + 1), height)
+    figure, panels = pyplot.subplots(1, len(_DRAWN) + 1, figsize=size, layout="constrained")
+    for place, (panel, name) in enumerate(zip(panels, _DRAWN, strict=False)):
+        if definition.axis:
+            _draw_along(panel, found, name, definition.axis)
+        else:
+            _draw_beside(panel, found, name, named=place == 0)
+        less = " (less is better)" if name in LOWER_IS_BETTER else ""
+        panel.set(title=f"{FIGURES[name]}{less}")
+        panel.grid(alpha=0.3)
     _draw_curves(panels[-1], found)
     figure.suptitle(found.title)
     figure.savefig(file, metadata={"Date": None})
     pyplot.close(figure)
 
 
-def _draw_figure(panel: Any, found: Findings, name: str, axis: Axis | None) -> None:
-    at = axis.at if axis else {}
-    arms = [arm for arm in found.arms if arm.metrics[name] is not None and (not at or arm.name in at)]
-    arms.sort(key=lambda arm: at.get(arm.name, 0))
-    xs = [at[arm.name] for arm in arms] if at else list(range(len(arms)))
-    ys = [arm.metrics[name] for arm in arms]
+def _draw_along(panel: Any, found: Findings, name: str, axis: Axis) -> None:
+    """A figure over the factor, where that is a number."""
+    arms = [arm for arm in found.arms if arm.metrics[name] is not None and arm.name in axis.at]
+    arms.sort(key=lambda arm: axis.at[arm.name])
+    xs, ys = [axis.at[arm.name] for arm in arms], [arm.metrics[name] for arm in arms]
     errors = [[_reach(arm, name, side) for arm in arms] for side in (0, 1)]
-    panel.errorbar(xs, ys, yerr=errors, fmt="o-" if at else "o", capsize=2)
-    if name in ("auc", "auc_same_policy_task"):
+    panel.errorbar(xs, ys, yerr=errors, fmt="o-", capsize=2)
+    if name in _CHANCE:
         panel.axhline(0.5, color="grey", linestyle=":", linewidth=1)
-    if axis and axis.logarithmic:
+    if axis.logarithmic:
         panel.set_xscale("log", base=2)
-    panel.set_xticks(
-        xs, [f"{x:g}" if at else arm.name for x, arm in zip(xs, arms, strict=True)], rotation=0 if at else 60
-    )
-    if axis:
-        panel.minorticks_off()
-    less = " (less is better)" if name in LOWER_IS_BETTER else ""
-    panel.set(title=f"{FIGURES[name]}{less}", xlabel=axis.title if axis else "")
-    panel.grid(alpha=0.3)
+    panel.set_xticks(xs, [f"{x:g}" for x in xs])
+    panel.minorticks_off()
+    panel.set(xlabel=axis.title)
+
+
+def _draw_beside(panel: Any, found: Findings, name: str, *, named: bool) -> None:
+    """A figure of arms that have no order, a row each, in the same rows in every panel."""
+    rows = [(row, arm) for row, arm in enumerate(found.arms) if arm.metrics[name] is not None]
+    errors = [[_reach(arm, name, side) for _, arm in rows] for side in (0, 1)]
+    panel.errorbar([arm.metrics[name] for _, arm in rows], [row for row, _ in rows], xerr=errors, fmt="o", capsize=2)
+    if name in _CHANCE:
+        panel.axvline(0.5, color="grey", linestyle=":", linewidth=1)
+    panel.set_yticks(range(len(found.arms)), [arm.name if named else "" for arm in found.arms])
+    panel.set_ylim(len(found.arms) - 0.5, -0.5)
 
 
 def _reach(arm: ArmFound, name: str, side: int) -> float:
@@ -220,4 +237,4 @@ def _draw_curves(panel: Any, found: Findings) -> None:
         panel.plot(ks, [arm.rm_at_k[k].value for k in ks], label=arm.name)
     panel.set(title="RM@K" if len(found.arms) <= _FEW else f"RM@K, the first {_FEW} arms", xlabel="K")
     panel.grid(alpha=0.3)
-    panel.legend(fontsize=7, frameon=False)
+    panel.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
