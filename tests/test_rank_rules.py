@@ -148,7 +148,7 @@ def test_what_is_refused_among_the_known_is_told(pile: Path, known: Path, capsys
         (["--max-wrong", 0.1, "--known", "KNOWN", "--min-confidence", 0.5], "without --min-confidence"),
         (["--max-wrong", 0.01, "--known", "KNOWN"], "60 tasks of known outcome are too few"),
         (["--max-wrong", 0.1, "--known", "PILE"], "--known has 12 of the tasks to rank, e.g. pond__reeds-0"),
-        (["--max-wrong", 2, "--known", "KNOWN"], "lie between 0 and 1"),
+        (["--max-wrong", 2, "--known", "KNOWN"], "is not between 0 and 1"),
         (["--rule", "hybrid"], "--rule hybrid looks at tests, and no attempt has results: give --tests FILE"),
         (["--rule", "luck"], "unknown rule 'luck'"),
         (["--tests", "PILE"], "pile.jsonl: line 1: has neither passed and failed nor tests_status"),

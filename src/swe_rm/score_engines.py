@@ -68,11 +68,11 @@ class Reply:
     place: int
     name: str = ""
     """Of its verifier."""
-    together: bool = False
-    """Whether that compares the attempts of a chunk."""
     judged: Judged | None = None
     error: str = ""
     """Why the verifier cannot be loaded, or cannot go on; then there is nothing else."""
+    together: bool = False
+    """Whether the verifier compares the attempts of a chunk."""
 
 
 _GREETING = Placed(-1, Chunk(0, []))
@@ -175,7 +175,7 @@ class _Worker:
         except SweRmError as error:
             return Reply(placed.place, error=str(error))
         self._begun.end.remote(placed.place)
-        return Reply(placed.place, self._verifier.name, judges_together(self._verifier), found)
+        return Reply(placed.place, self._verifier.name, found, together=judges_together(self._verifier))
 
 
 def _replies(ray: Any, batches: Iterable[Mapping[str, Any]]) -> Iterator[Reply]:

@@ -84,7 +84,8 @@ class Rewards:
         rewards: list[float | None] = [None] * len(played)
         for place, reward in zip(usable, given.rewards, strict=True):
             rewards[place] = reward
-        return rewards, given.is_uniform
+        said = {(played[place].outcome, played[place].finished) for place in usable}  # whatever the reward looks at
+        return rewards, len(said) == 1
 
 
 def _told(
