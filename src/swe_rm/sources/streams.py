@@ -220,7 +220,7 @@ def head(file: File, size: int) -> tuple[bytes, bool]:
 def lines(file: File) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line without its end) for every line that is whole; memory stays at one line.
 
-    Raises RecordError naming the line at which damage begins, and no line where nothing could be read.
+    Raises RecordError naming the line at which damage begins, and no line of a file that cannot be opened.
     """
     pending: list[bytes] = []
     number = 1
@@ -234,8 +234,7 @@ def lines(file: File) -> Iterator[tuple[int, bytes]]:
                 number, start = number + 1, end + 1
             pending.append(chunk[start:])
     except RecordError as damage:
-        began = number > 1 or any(pending)
-        raise RecordError(damage.file, f"line {number}" if began else "", damage.reason) from None
+        raise RecordError(damage.file, f"line {number}" if file.is_readable() else "", damage.reason) from None
     if any(pending):
         yield number, b"".join(pending)
 
