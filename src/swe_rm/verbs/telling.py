@@ -20,7 +20,7 @@ def complain(pile: "Pile | Table") -> int:
     if refused or pile.side_files:
         say(
             f"{pile.n_read} attempts in {len(pile.files_read)} files; {len(pile.side_files)} side files; "
-            f"{refused} refused, {len(pile.files_refused)} of them whole files"
+            f"{refused} refused{f', {len(pile.files_refused)} of them whole files' if refused else ''}"
         )
     return refused
 
