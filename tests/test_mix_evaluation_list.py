@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from swe_rm.errors import RecordError
 from swe_rm.mix.config import Decontaminate, Overlap
 from swe_rm.mix.evaluation_list import EvaluationList, changed, n_grams, read_evaluation
+from swe_rm.mix.manifest import digest
 from swe_rm.mix.task_rows import TaskRow, holds_task_rows, read_task_rows
 from swe_rm.trajectory import Task
 from tests.mixing import pool, stored
@@ -96,6 +97,38 @@ def test_the_list_is_read_as_tasks_ids_or_attempts(tmp_path: Path) -> None:
     assert set(read_evaluation([rows(tmp_path / "preds.jsonl", prediction)])) == {"a__b-9"}
 
 
+def test_a_downloaded_set_is_a_folder_of_rows(tmp_path: Path) -> None:
+    first, second = ({"instance_id": f"a__b-{n}", "repo": "a/b", "problem_statement": f"s{n}"} for n in (1, 2))
+    folder = tmp_path / "verified"
+    (folder / "data").mkdir(parents=True)
+    rows(folder / "data" / "train.jsonl", first)
+    pyarrow_parquet = pytest.importorskip("pyarrow.parquet", reason="no pyarrow: pip install 'swe-rm[data]'")
+    table = pytest.importorskip("pyarrow").Table.from_pylist([second, first])
+    pyarrow_parquet.write_table(table, folder / "data" / "test-00000-of-00001.parquet")
+    (folder / "README.md").write_text("# Rows\n")
+    (folder / "dataset_infos.json").write_text("{}")
+    (folder / ".cache").mkdir()
+    rows(folder / ".cache" / "old.jsonl", {"instance_id": "a__b-3"})
+    assert list(read_task_rows([folder])) == ["a__b-2", "a__b-1"]
+    assert read_evaluation([folder]) == read_task_rows([folder])
+    before = digest(folder)
+    rows(folder / ".cache" / "old.jsonl", {"instance_id": "a__b-4"})
+    assert digest(folder) == before
+    rows(folder / "data" / "train.jsonl", second)
+    assert digest(folder) != before
+
+
+def test_a_folder_of_rows_is_read_whole(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="the folder holds no files of tasks"):
+        read_task_rows([tmp_path])
+    rows(tmp_path / "a.jsonl", {"instance_id": "a__b-1", "base_commit": "f", "problem_statement": "s"})
+    made = {"instance_id": "a__b-9", "model_name_or_path": "m", "model_patch": "+x\n"}
+    rows(tmp_path / "preds.jsonl", made)
+    with pytest.raises(RecordError, match=r"preds.jsonl: line 1: an attempt, not a task"):
+        read_task_rows([tmp_path])
+    assert set(read_evaluation([tmp_path])) == {"a__b-9"}  # the runs, rows of tasks beside them or not
+
+
 def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
     empty = tmp_path / "ids.txt"
     empty.write_text("\n")
@@ -109,7 +142,7 @@ def test_what_is_no_list_is_refused(tmp_path: Path) -> None:
         read_task_rows([tmp_path / "damaged.jsonl"])
     with pytest.raises(RecordError, match="nowhere"):
         read_evaluation([tmp_path / "nowhere.jsonl"])
-    assert not holds_task_rows(tmp_path)
+    assert not holds_task_rows(tmp_path / "nowhere")
 
 
 def test_each_rule_recognises_by_itself_and_can_be_switched_off() -> None:

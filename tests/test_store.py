@@ -98,9 +98,15 @@ def test_an_existing_folder_is_refused(tmp_path: Path) -> None:
 def test_no_attempt_and_no_folder(tmp_path: Path) -> None:
     with pytest.raises(SweRmError, match="there is no attempt"):
         store.write([], tmp_path / "pile")
-    with pytest.raises(SweRmError, match=r"pile: cannot be written: No such file"):
-        store.write(some(1), tmp_path / "missing" / "pile")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_above_are_made_and_a_file_among_them_is_told(tmp_path: Path) -> None:
+    store.write(some(1), tmp_path / "data" / "mine" / "pile")
+    assert (tmp_path / "data" / "mine" / "pile").is_dir()
+    (tmp_path / "data" / "file").touch()
+    with pytest.raises(SweRmError, match=r"pile: cannot be written: (File exists|Not a directory)"):
+        store.write(some(1), tmp_path / "data" / "file" / "pile")
 
 
 def test_one_key_twice_writes_nothing(tmp_path: Path) -> None:

@@ -84,8 +84,9 @@ def raw(folder: Path) -> None:
     for name, rows in sets.items():
         write(folder / "raw" / name / "train.jsonl", rows)
     tasks = [{"instance_id": row(n, "")["instance_id"], "repo": f"acme{n % 40}/almanac"} for n in range(80)]
-    write(folder / "data" / "tasks.jsonl", tasks)
-    write(folder / "data" / "verified.jsonl", [{"instance_id": f"kept__tide-{n}"} for n in range(8)])
+    for number, name in enumerate(("rebench", "gym", "smith")):
+        write(folder / "tasks" / name / "data" / "train.jsonl", tasks[number::3])
+    write(folder / "tasks" / "verified" / "test.jsonl", [{"instance_id": f"kept__tide-{n}"} for n in range(8)])
     pool = [
         {**row(n, "Fine." if n % 2 else "Odd."), "instance_id": f"kept__tide-{n % 8}", "policy": "mine",
          "attempt": str(n // 8), "patch": patch(1000 + n), "resolved": bool(n % 2)}

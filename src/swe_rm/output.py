@@ -28,10 +28,20 @@ class Sink(Protocol):
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A folder in which `path` is made ready, on the same disk, so that it appears whole or not at all.
+    """A folder in which the folder `path` is made ready, on the same disk, so that it appears whole or not at all.
 
-    Raises SweRmError when nothing can be written there.
+    Folders above it are made. Raises SweRmError when nothing can be written there.
     """
+    try:
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SweRmError(f"{path}: cannot be written: {error.strerror}") from None
+    with _made_ready(path) as inner:
+        yield inner
+
+
+@contextmanager
+def _made_ready(path: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.absolute().parent) as folder:
             inner = Path(folder) / path.name
@@ -50,7 +60,7 @@ def whole(file: Path) -> Iterator[Path]:
     if file.exists() and not file.is_file():
         yield file
         return
-    with beside(file.resolve()) as folder:
+    with _made_ready(file.resolve()) as folder:
         partial = folder / file.name
         yield partial
         partial.replace(file.resolve())

@@ -61,7 +61,7 @@ class TrainConfig(Noun):
     """More labelled attempts, typically patches alone, of which `auxiliary_rows` are drawn."""
     auxiliary_rows: int | None = Field(default=None, ge=0)
     tasks: Path | None = None
-    """JSONL of tasks (instance_id, problem_statement) for attempts whose source does not show the issue."""
+    """Rows of tasks (instance_id, problem_statement), a file or a folder, for attempts that do not show the issue."""
     base: Path | None = None
     """Checkpoint of swe-rm, or a Qwen3-MoE folder, to start from; random weights of `shape` without it."""
     shape: Shape = Shape()

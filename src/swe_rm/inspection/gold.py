@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import orjson
 from swe_rm.agreement import patch_digest
 from swe_rm.errors import RecordError
 from swe_rm.sources import streams
+from swe_rm.sources.tasks import task_files
 from swe_rm.trajectory import Noun
 
 MIN_LINE = 28
@@ -39,7 +41,7 @@ class Gold(Noun):
 
 
 def read_gold(paths: Iterable[Path]) -> dict[str, Gold]:
-    """Gold traces by task, of JSON lines or JSON lists of a benchmark's rows.
+    """Gold traces by task, of JSON lines, JSON lists or Parquet of a benchmark's rows, or of folders of them.
 
     `patch` (or `gold_patch`), `test_patch` and `FAIL_TO_PASS` (or `fail_to_pass`, a list or the JSON text of one) are
     looked for; rows without an instance_id or without any of them are passed over, for a benchmark may have no gold
@@ -47,7 +49,7 @@ def read_gold(paths: Iterable[Path]) -> dict[str, Gold]:
     """
     found: dict[str, Gold] = {}
     for path in paths:
-        for row in _rows(path):
+        for row in chain.from_iterable(map(_rows, task_files(path))):
             gold = _gold(row)
             if gold is not None:
                 found.setdefault(gold.instance_id, gold)

@@ -179,7 +179,7 @@ class MixConfig(Noun):
     """Labelled attempts, in any format swe-rm reads; their order does not matter."""
     labels: tuple[Path, ...] = ()
     tasks: tuple[Path, ...] = ()
-    """Rows of the benchmark's tasks: issue text, base commit, gold patch, hidden tests."""
+    """Rows of the benchmark's tasks, in files or folders of them: issue text, base commit, gold patch, hidden tests."""
     rows: Literal["log", "patch", "both"] = "both"
     """Attempts with a log, patches alone, or both."""
     drop: Drop = Drop()

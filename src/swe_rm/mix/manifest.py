@@ -141,10 +141,14 @@ def inputs(config: MixConfig, digests: Mapping[Path, str]) -> tuple[Input, ...]:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file's bytes; of a folder, of its files' names and digests. Raises RecordError."""
+    """The sha256 of a file's bytes; of a folder, of its files' names and digests, hidden ones apart: none is read.
+
+    Raises RecordError.
+    """
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-        whole = "".join(f"{file.relative_to(path)}\0{digest(file)}\n" for file in files)
+        found = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file()}
+        read = {name: file for name, file in found.items() if not any(part.startswith(".") for part in name.parts)}
+        whole = "".join(f"{name}\0{digest(file)}\n" for name, file in read.items())
         return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
     try:
         with path.open("rb") as content:

@@ -1,12 +1,14 @@
 """Rows of a benchmark's tasks as a mix needs them: issue text, repository, base commit, gold patch."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from swe_rm.errors import RecordError
 from swe_rm.sources import Refusal, streams
 from swe_rm.sources.reader import records
+from swe_rm.sources.tasks import task_files
 from swe_rm.trajectory import Noun
 
 _ATTEMPT = frozenset({
@@ -28,17 +30,27 @@ class TaskRow(Noun):
 
 
 def read_task_rows(paths: Sequence[Path]) -> dict[str, TaskRow]:
-    """Tasks by id, of JSON lines or lists; the first row of a task counts. Raises RecordError at a row that is none."""
+    """Tasks by id, of JSON lines, lists, Parquet or folders of them; the first row of a task counts.
+
+    Raises RecordError at a row that is none.
+    """
     found: dict[str, TaskRow] = {}
     for path in paths:
-        for row in _rows(path):
+        for row in chain.from_iterable(map(_rows, task_files(path))):
             found.setdefault(row.instance_id, row)
     return found
 
 
 def holds_task_rows(path: Path) -> bool:
-    """Whether a file's first record is a task, not an attempt at one. False for a folder and a file of no JSON."""
-    first = next(records(streams.File(path)), None) if path.is_file() else None
+    """Whether the first record of a file, or of every file below a folder, is a task and not an attempt at one."""
+    try:
+        return all(_begins_with_task(file) for file in task_files(path))
+    except RecordError:
+        return False
+
+
+def _begins_with_task(file: Path) -> bool:
+    first = next(records(streams.File(file)), None) if file.is_file() else None
     if first is None or isinstance(first, Refusal) or not isinstance(first.value, dict):
         return False
     return isinstance(first.value.get("instance_id"), str) and not first.value.keys() & _ATTEMPT

@@ -4,8 +4,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from swe_rm.errors import RecordError
-from swe_rm.sources import streams
+from swe_rm.sources import streams, walk
 from swe_rm.trajectory import Task
+
+
+def task_files(path: Path) -> list[Path]:
+    """The files of rows of tasks that a path means: itself, or those below a folder, such as a downloaded data set.
+
+    Raises RecordError for a folder without any.
+    """
+    if not path.is_dir():
+        return [path]
+    files = walk.data_files(path)
+    if not files:
+        raise RecordError(streams.display(path), "", "the folder holds no files of tasks")
+    return files
 
 
 def read_tasks(path: Path) -> Iterator[Task]:

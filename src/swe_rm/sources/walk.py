@@ -32,6 +32,7 @@ _SIDE_ENDINGS = frozenset({
 """Logs, configurations, patches and pictures beside runs. Only in walked folders: a file that is named is meant."""
 _SIDE_NAMES = frozenset({
     "manifest.json", "mix.json", "metadata.json", "config.json", "lock.json", "cost_report.jsonl",
+    "dataset_dict.json", "dataset_info.json", "dataset_infos.json",
 })  # fmt: skip
 _NO_ATTEMPTS = frozenset({".cache", ".collect", ".git", ".github", ".ipynb_checkpoints", ".venv"})
 """Hidden folders in which nobody keeps attempts."""
@@ -86,6 +87,11 @@ def find(paths: Sequence[Path]) -> Finds:
 def find_among(files: Sequence[File]) -> Finds:
     """Recognise files that were received; one that came alone is meant to be read, as one that is named is."""
     return _recognised(_Found(file, len(files) == 1) for file in files)
+
+
+def data_files(folder: Path) -> list[Path]:
+    """The files below a folder that may hold records, in the order of names: no hidden ones, logs or pictures."""
+    return [path for path in _files(folder, set(), []) if not _is_aside(naming.unpacked(path.name))]
 
 
 class _Claimed(NamedTuple):
@@ -253,7 +259,7 @@ def _recognise(found: _Found) -> Reader | Refusal | Literal["labels", "side"]:
     """The reader of a file, what else it is, or the refusal of it."""
     file = found.file
     path = file.path.with_name(naming.unpacked(file.path.name))
-    aside = not found.named and (_ending(path.name) in _SIDE_ENDINGS or path.name in _SIDE_NAMES or path.name[0] == ".")
+    aside = not found.named and _is_aside(path.name)
     if not file.is_readable():
         return Refusal(file=streams.display(file.path), reason="is no file that can be read")
     try:
@@ -294,6 +300,10 @@ def _after_damage(path: Path, head: bytes) -> Reader | None:
         if reader is not None:
             return reader
     return None
+
+
+def _is_aside(name: str) -> bool:
+    return _ending(name) in _SIDE_ENDINGS or name in _SIDE_NAMES or name[0] == "."
 
 
 def _ending(name: str) -> str:
