@@ -540,6 +540,10 @@ def test_the_verbs(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     capsys.readouterr()
     assert main(["experiment", "list", "--json"]) == 0
     assert {one["name"] for one in json.loads(capsys.readouterr().out)["experiments"]} >= REQUIRED
+    assert main(["experiment", "list"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("policy_mixture_logged", "source_composition_logged", "Varies: label_noise."):
+        assert name in listed  # whole at any width
     assert main(["experiment", "report", "data_scale", "--out", str(out)]) == 1
     assert "is no run of an experiment" in capsys.readouterr().err
 

@@ -22,17 +22,18 @@ Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs; cell
 @experiment.command("list")
 def list_(json: JsonFile = None) -> int:
     """List what there is: the question, what varies, how many arms."""
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from swe_rm.experiment.definition import known, load
 
     check_document(json)
     found = [load(name) for name in known()]
     write_json(json, {"experiments": [one.model_dump(mode="json") for one in found]})
-    table = Table("name", "question", "varies", "arms", "pool")
+    table = Table(Column("name", no_wrap=True), "arms", "question", show_lines=True)
     for one in found:
         arms = str(len(one.arms)) + (f" + by {one.per_value.of}" if one.per_value else "")
-        table.add_row(one.name, one.question, ", ".join(one.varies), arms, one.pool)
+        told = f"{one.question}\nVaries: {', '.join(one.varies)}. Pool: {one.pool}."
+        table.add_row(one.name, arms, told)
     console_for(json).print(table)
     return 0
 
