@@ -24,7 +24,7 @@ from write_model_card import REPORT, document, table
 from swe_rm import model, sources
 from swe_rm.calibrate import fit as fit_calibrator
 from swe_rm.evaluate import evaluate
-from swe_rm.metrics import calibration_error
+from swe_rm.metrics import calibration_error, noise_floors
 from swe_rm.training_data import policy_weights
 from swe_rm.trajectory import Labelled, Outcome, policy_family
 from swe_rm.verdict import Verdict
@@ -53,6 +53,9 @@ CANDIDATES: tuple[Weights, ...] = (
 Floats = npt.NDArray[np.float64]
 NEW = 100
 """Attempts that a family taken for new has at least: with fewer chance alone makes an ECE of 0.1."""
+OWN_LABELS = (20, 50)
+"""Labelled attempts of a new family that a map of its own is fitted on."""
+DRAWS = 20
 
 
 def read(paths: Sequence[Path]) -> list[Labelled]:
@@ -159,17 +162,45 @@ def calibrated(items: Sequence[Labelled], scores: Floats) -> Floats:
 def unseen_policies(items: Sequence[Labelled], mean: Floats) -> dict[str, dict[str, float]]:
     """Family of at least `NEW` attempts -> its size, and its ECE by a map fitted on the other families' attempts.
 
-    The parts of the mean have seen attempts of the family at other tasks, so that a really new policy fares worse.
+    `ece_20`, `ece_50`: with so many labelled attempts of its own instead and nothing else, on the rest of its tasks;
+    `chance_50` is what a perfect map would show there. The parts of the mean have seen attempts of the family at other
+    tasks, so that a really new policy fares worse.
     """
     families = np.array([policy_family(item.trajectory.origin.policy) for item in items])
     resolved = np.array([item.outcome is Outcome.RESOLVED for item in items])
+    tasks = np.array([item.trajectory.task.instance_id for item in items])
     found = {}
     for family in sorted(set(families)):
         own = families == family
         if own.sum() >= NEW:
             scores = fit_calibrator("platt", mean[~own], resolved[~own])(mean[own])
-            found[str(family)] = {"n": int(own.sum()), "ece": float(calibration_error(scores, resolved[own]) or 0)}
+            told = {"n": float(own.sum()), "ece": float(calibration_error(scores, resolved[own]) or 0)}
+            for labels in OWN_LABELS:
+                error, chance = _with_own_labels(labels, mean[own], resolved[own], tasks[own])
+                told |= {f"ece_{labels}": error, f"chance_{labels}": chance}
+            found[str(family)] = told
     return found
+
+
+def _with_own_labels(
+    labels: int, scores: Floats, resolved: npt.NDArray[np.bool_], tasks: npt.NDArray[np.str_]
+) -> tuple[float, float]:
+    """ECE, and that of a perfect map, after a fit on so many attempts, whole tasks of them; means over `DRAWS` draws.
+
+    A draw of one outcome only, of which no map can be fitted, is drawn again.
+    """
+    rng = np.random.default_rng(0)
+    errors, floors = [], []
+    while len(errors) < DRAWS:
+        order = rng.permutation(np.unique(tasks))
+        sizes = np.cumsum([np.count_nonzero(tasks == task) for task in order])
+        seen = np.isin(tasks, order[: int(np.searchsorted(sizes, labels)) + 1])
+        if not 0 < resolved[seen].sum() < seen.sum():
+            continue
+        mapped = fit_calibrator("platt", scores[seen], resolved[seen])(scores[~seen])
+        errors.append(float(calibration_error(mapped, resolved[~seen]) or 0))
+        floors.append((noise_floors(mapped, n_draws=50) or (0.0,))[0])
+    return float(np.mean(errors)), float(np.mean(floors))
 
 
 def fit_shipped(

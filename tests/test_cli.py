@@ -327,7 +327,7 @@ def test_calibrating_by_policy_shows_what_it_did_on_a_page_and_as_json(
     assert document["groups"].keys() == {"otter", "heron [long]"}
     assert all(group["has_own_map"] and group["n"] == 120 for group in document["groups"].values())
     assert [one["policy"] for one in document["labels_needed"]] == ["heron [long]", "otter"]
-    assert document["labels_needed"][0]["by_labels"].keys() == {"0", "50", "200"}
+    assert document["labels_needed"][0]["by_labels"].keys() == {"0", "20", "50", "200"}
     assert sum(one["n_resolved"] + one["n_unresolved"] for one in document["after"]["bins"]) == 240
     stored = json.loads((folder / "calibrator.json").read_text())
     assert stored["calibrator"]["per"] == "policy"

@@ -20,11 +20,14 @@ EDGE = 1e-6
 """Scores are kept this far from 0 and 1 before their logarithm is taken; a float32 softmax saturates nearby."""
 
 
-MIN_GROUP = 20
+MIN_GROUP = 10
 """A policy or source with fewer attempts gets no map of its own."""
 
-BORROWED = 50.0
-"""What all attempts of the other groups weigh together in a group's own map: as many as 50 of its own attempts."""
+BORROWED = 5.0
+"""What all attempts of the other groups weigh together in a group's own map, in attempts of its own.
+
+Of 1 to 50 the best for 10 to 50 labels are 1 to 5, for log loss with all labels 10 to 20 (experiments/LOG.md).
+"""
 
 
 class Calibrator(Noun):
@@ -145,7 +148,7 @@ def fit_per_group(
 def leaning(own: npt.NDArray[np.bool_]) -> Floats:
     """Weights (n,) that shrink a map to the other groups: 1 for the own attempts, `BORROWED` for all others in all.
 
-    A group with 50 attempts is believed half, one with 200 by four fifths; where there are no others it is alone.
+    A group of 10 attempts is believed by two thirds, one of 45 by nine tenths; where there are no others it is alone.
     """
     return np.where(own, 1.0, BORROWED / max(1, int(np.count_nonzero(~own))))
 

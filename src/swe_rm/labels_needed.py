@@ -1,4 +1,4 @@
-"""How many labels of a new policy a calibrator needs: each policy in turn is taken for new, with 0, 50, 200 labels."""
+"""How many labels of a new policy a calibrator needs: each policy in turn is taken for new, with 0 to 200 labels."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from swe_rm.errors import SweRmError
 from swe_rm.metrics import Flags, Floats, Ids, calibration_error, noise_floors
 from swe_rm.trajectory import Noun
 
-SIZES = (0, 50, 200)
+SIZES = (0, 20, 50, 200)
 """Labelled attempts of the new policy."""
 DRAWS = 20
 """Splits of a policy's tasks behind each figure."""
