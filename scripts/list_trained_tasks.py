@@ -23,7 +23,8 @@ def names(out: Path) -> list[str]:
 
 def _shipped(out: Path) -> list[Shipped]:
     file = ShippedFile.model_validate_json((out / "verifiers.json").read_bytes())
-    return [file.default, file.model, file.features]
+    named = [file.default, file.model, file.features]
+    return [*named, *(shipped.patches for shipped in named if shipped.patches)]
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
 """Choose the default verifier by cross-validation and fit what ships.
 
-    python scripts/ship_verifier.py --train TRAIN --dev DEV --patches PATCHES --model runs/cv --out src/swe_rm/shipped
+    python scripts/ship_verifier.py --train TRAIN --dev DEV --patches PATCHES --tasks TASKS --model CV --out DIR
 
 `--model` is the folder of scripts/cross_validate.py. Folds are by task over train and dev. What ships is fitted on
 train alone and calibrated on out-of-fold scores of train, so the figures on dev are of attempts nothing was fitted to.
-The words of the patch are learnt from patch-only attempts, too. Then scripts/list_trained_tasks.py lists what it was
+The words of the patch are learnt from patch-only attempts, too, and attempts without a log are judged by two verifiers
+learnt from such attempts alone, with the issue and without. Then scripts/list_trained_tasks.py lists what it was
 trained on, and scripts/write_model_card.py measures it elsewhere and writes the card.
 """
 
@@ -25,7 +26,8 @@ from swe_rm import model, sources
 from swe_rm.calibrate import fit as fit_calibrator
 from swe_rm.evaluate import evaluate
 from swe_rm.metrics import calibration_error, noise_floors
-from swe_rm.training_data import policy_weights
+from swe_rm.mix.task_rows import read_issues, with_statement
+from swe_rm.training_data import Tasks, policy_weights
 from swe_rm.trajectory import Labelled, Outcome, policy_family
 from swe_rm.verdict import Verdict
 from swe_rm.verifiers import Member, Shipped, ShippedFile
@@ -34,10 +36,16 @@ from swe_rm.verifiers.features import Features
 from swe_rm.verifiers.words import Section, Words, section_text
 
 FOLDS = 5
-VERSION = "2"
+VERSION = "3"
 CHEAP = ("features", "words-tail", "words-patch")
 Weights = tuple[tuple[str, float], ...]
 """Members of a mean, each with its weight."""
+OF_PATCHES: Weights = (("patches-features", 1.0), ("patches-words", 1.0))
+"""What judges attempts without a log: facts, outcomes balanced inside each policy, and words of the patch, unweighted.
+
+Chosen among eleven means by folds of policies and tasks at once (experiments/LOG.md): with balanced weights alone the
+pick among policies is below a random one, without them the order within a policy suffers.
+"""
 CANDIDATES: tuple[Weights, ...] = (
     (("model", 1.0),),
     (("features", 1.0),),
@@ -108,6 +116,44 @@ def _logits_of(
     return words
 
 
+def out_of_fold_patches(patches: Sequence[Labelled]) -> dict[str, Floats]:
+    """Scores of `OF_PATCHES` on attempts without a log, each by the fit that did not see the attempt's task.
+
+    `patches` are `twice`.
+    """
+    folds = np.array([item.trajectory.task.fold(FOLDS) for item in patches])
+    resolved = np.array([item.outcome is Outcome.RESOLVED for item in patches])
+    matrix = fact_matrix([item.trajectory for item in patches])
+    texts = [section_text(item.trajectory, "patch") for item in patches]
+    logits = {name: np.zeros(len(patches)) for name, _ in OF_PATCHES}
+    for fold in range(FOLDS):
+        seen, out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        others = [patches[i] for i in seen.tolist()]
+        weights = np.array(policy_weights(others))
+        facts = Features.fit_matrix(matrix[seen], resolved[seen], weights, version=VERSION)
+        words = patch_words(others)
+        logits["patches-features"][out] = facts.logits(matrix[out])
+        logits["patches-words"][out] = [words.logit(texts[i]) for i in out.tolist()]
+        print(f"patches: fold {fold} done", flush=True)
+    return {name: 1 / (1 + np.exp(-found)) for name, found in logits.items()}
+
+
+def twice(patches: Sequence[Labelled], tasks: Tasks) -> list[Labelled]:
+    """Attempts without a log as they are, then with the issue that rows of tasks have: both are judged one day."""
+    return [*patches, *(with_statement(item, tasks) for item in patches)]
+
+
+def patch_words(patches: Sequence[Labelled]) -> Words:
+    """Words of the patch of attempts without a log, no weights; the issue is not read, so once of each is enough."""
+    found = once(patches)
+    return Words.fit(found, [1.0] * len(found), section="patch", version=VERSION, name="patches-words")
+
+
+def once(patches: Sequence[Labelled]) -> list[Labelled]:
+    """Each of `twice` as it was."""
+    return [item for item in patches if not item.trajectory.task.statement]
+
+
 def fit_words(items: Sequence[Labelled], patches: Sequence[Labelled], section: Section) -> Words:
     """Words of a section of these attempts, and of patch-only ones, outcomes balanced inside each policy of either."""
     weights = [*policy_weights(items), *(policy_weights(patches) if patches else [])]
@@ -118,15 +164,20 @@ def all_out_of_fold() -> dict[str, Floats]:
     """Every cheap verifier's out-of-fold scores, each in a process of its own."""
     with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as workers:
         found = {name: workers.submit(_in_worker, name) for name in CHEAP}
-        return {name: future.result() for name, future in found.items()}
+        patches = workers.submit(_patches_in_worker)
+        return {name: future.result() for name, future in found.items()} | patches.result()
 
 
 _shared: list[list[Labelled]] = []
-"""The attempts and the patch-only ones, for workers to find after the fork."""
+"""The attempts, those without a log, and these `twice`, for workers to find after the fork."""
 
 
 def _in_worker(name: str) -> Floats:
-    return out_of_fold(*_shared, name)
+    return out_of_fold(_shared[0], _shared[1], name)
+
+
+def _patches_in_worker() -> dict[str, Floats]:
+    return out_of_fold_patches(_shared[2])
 
 
 def model_scores(files: Iterable[Path], items: Sequence[Labelled]) -> Floats:
@@ -213,21 +264,29 @@ def fit_shipped(
     Features.fit(items, weights, version=VERSION).save(arguments.out / "features")
     sections: tuple[Section, ...] = ("tail", "patch")
     for section in (section for section in sections if f"words-{section}" in chosen):
-        fit_words(items, patches if section == "patch" else [], section).save(arguments.out / f"words-{section}")
+        fit_words(items, once(patches) if section == "patch" else [], section).save(arguments.out / f"words-{section}")
+    facts = Features.fit(patches, policy_weights(patches), version=VERSION, name="patches-features")
+    facts.save(arguments.out / "patches-features")
+    patch_words(patches).save(arguments.out / "patches-words")
     model.load(arguments.model / "final", dtype="float32", device="cpu").save(arguments.out / "model", "bfloat16")
 
 
 def shipped(
-    members: Weights, scores: dict[str, Floats], resolved: npt.NDArray[np.bool_], name: str | None = None
+    members: Weights,
+    scores: dict[str, Floats],
+    resolved: npt.NDArray[np.bool_],
+    name: str | None = None,
+    patches: Shipped | None = None,
 ) -> Shipped:
     """A shipped name with its maps fitted on out-of-fold scores: one a member before the mean, and one after it."""
     if len(members) == 1:
         ((only, _),) = members
-        return Shipped(members=(Member(folder=only),), calibrator=fit_calibrator("platt", scores[only], resolved))
+        bent = fit_calibrator("platt", scores[only], resolved)
+        return Shipped(name=name, members=(Member(folder=only),), calibrator=bent, patches=patches)
     maps = {member: fit_calibrator("platt", scores[member], resolved) for member, _ in members}
     mean = mean_of(members, {member: bent(scores[member]) for member, bent in maps.items()})
     parts = tuple(Member(folder=member, calibrator=maps[member], weight=weight) for member, weight in members)
-    return Shipped(name=name, members=parts, calibrator=fit_calibrator("platt", mean, resolved))
+    return Shipped(name=name, members=parts, calibrator=fit_calibrator("platt", mean, resolved), patches=patches)
 
 
 def mean_of(members: Weights, scores: dict[str, Floats]) -> Floats:
@@ -247,21 +306,24 @@ def main() -> None:
     parser.add_argument(
         "--patches", type=Path, nargs="+", required=True, help="patch-only attempts, of train and of dev"
     )
+    parser.add_argument("--tasks", type=Path, required=True, help="rows of their tasks, which have the issues")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scores", type=Path, help="keep out-of-fold scores there, and use those already there")
     arguments = parser.parse_args()
     own, dev = read([arguments.train]), read([arguments.dev])
-    items, patches = own + dev, read(arguments.patches)
-    print(f"{len(own)} train, {len(dev)} dev, {len(patches)} patches", flush=True)
+    items, bare = own + dev, read(arguments.patches)
+    patches = twice(bare, read_issues([arguments.tasks]))
+    print(f"{len(own)} train, {len(dev)} dev, {len(bare)} patches", flush=True)
     if arguments.scores and arguments.scores.is_file():
         scores = dict(np.load(arguments.scores))
     else:
-        _shared[:] = [items, patches]
+        _shared[:] = [items, bare, patches]
         scores = all_out_of_fold()
         if arguments.scores:
             np.savez(arguments.scores, **scores)
     scores["model"] = model_scores(arguments.model.glob("fold-*/held_out.jsonl"), items)
+    of_patches = {name: scores.pop(name) for name, _ in OF_PATCHES}
     bent = {name: calibrated(items, found) for name, found in scores.items()}
     means = {named(members): mean_of(members, bent) for members in CANDIDATES}
     reports = {
@@ -270,18 +332,29 @@ def main() -> None:
     print(table(reports), flush=True)
     chosen = max((m for m in CANDIDATES if "model" in dict(m)), key=lambda m: _within(reports, m))
     print("chosen:", named(chosen), flush=True)
+    mean = mean_of(OF_PATCHES, {name: calibrated(patches, found) for name, found in of_patches.items()})
+    mapped, half = calibrated(patches, mean), len(bare)
+    without_log = {
+        "patches alone": figures(bare, mapped[:half], "patches", controls=False),
+        "with the issue": figures(patches[half:], mapped[half:], "patches", controls=False),
+    }
+    print(table(without_log), flush=True)
     tasks = {item.trajectory.task.instance_id for item in dev}
-    fit_shipped(arguments, own, [p for p in patches if p.trajectory.task.instance_id not in tasks], list(dict(chosen)))
+    kept = np.array([item.trajectory.task.instance_id not in tasks for item in patches])
+    own_patches = [item for item, keep in zip(patches, kept, strict=True) if keep]
+    fit_shipped(arguments, own, own_patches, list(dict(chosen)))
+    of_own = {name: found[kept] for name, found in of_patches.items()}
+    judge = shipped(OF_PATCHES, of_own, np.array([item.outcome is Outcome.RESOLVED for item in own_patches]))
     resolved = np.array([item.outcome is Outcome.RESOLVED for item in own])
     own_scores = {name: found[: len(own)] for name, found in scores.items()}
     file = ShippedFile(
-        default=shipped(chosen, own_scores, resolved, f"swe-rm-blend@{VERSION}"),
+        default=shipped(chosen, own_scores, resolved, f"swe-rm-blend@{VERSION}", judge),
         model=shipped((("model", 1.0),), own_scores, resolved),
-        features=shipped((("features", 1.0),), own_scores, resolved),
+        features=shipped((("features", 1.0),), own_scores, resolved, f"swe-rm-features@{VERSION}", judge),
     )
     (arguments.out / "verifiers.json").write_text(file.model_dump_json(indent=1) + "\n", encoding="utf-8")
     unseen = unseen_policies(items, means[named(chosen)])
-    result = {"cross_validated": reports, "chosen": named(chosen), "unseen_policies": unseen}
+    result = {"cross_validated": reports, "chosen": named(chosen), "unseen_policies": unseen, "patches": without_log}
     REPORT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 

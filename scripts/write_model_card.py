@@ -1,6 +1,6 @@
 """Measure what ships on dev, on sets of other kinds and on the generated pool, and write docs/model-card.md.
 
-    python scripts/write_model_card.py --dev DEV --other NAME=FILE... --generated tests/playground_pool --nine ROLLOUTS
+    python scripts/write_model_card.py --dev DEV --patches DEV_PATCHES --other NAME=FILE... --nine ROLLOUTS
 
 Run it after scripts/ship_verifier.py, whose figures it reads from experiments/reports/default_verifier.json.
 """
@@ -76,7 +76,7 @@ def goals(rows: dict[str, dict[str, Any]], unseen: dict[str, dict[str, float]]) 
     """The goals set before, and what was found: reached where the figure is, its interval left aside.
 
     The first row is cross-validated, on policies that were seen, and `unseen` is what each of them has as a new one; of
-    the others only `dev` has policies that were seen.
+    the others both of `dev` have policies that were seen.
     """
     lines = ["| goal | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
     for key, least in GOALS.items():
@@ -86,8 +86,8 @@ def goals(rows: dict[str, dict[str, Any]], unseen: dict[str, dict[str, float]]) 
     lines.append("| `ece` <= noise floor + 0.02 | " + " | ".join(cells) + " |")
     cells = [
         _unseen(unseen),
-        "not measured",
-        *(_reached(r["ece"] <= 0.08, cell(r, "ece")) for r in [*rows.values()][2:]),
+        *["not measured"] * 2,
+        *(_reached(r["ece"] <= 0.08, cell(r, "ece")) for r in [*rows.values()][3:]),
     ]
     lines.append("| `ece` <= 0.08 on a policy that was not seen | " + " | ".join(cells) + " |")
     lines.append("| best of 8 of one policy, half of the way | " + " | ".join(map(_half_way, rows.values())) + " |")
@@ -157,17 +157,22 @@ def about(name: str, found: dict[str, Any]) -> str:
 
 def _default(report: dict[str, Any]) -> dict[str, dict[str, Any]]:
     generated = {"generated": report["generated"]["default"], "generated, nine each": report["nine"]}
-    return {"dev": report["dev"]["default"], **report["other"], **generated}
+    patches = {"patches of dev": report["dev_patches"]["default"]}
+    return {"dev": report["dev"]["default"], **patches, **report["other"], **generated}
 
 
 def card(report: dict[str, Any]) -> str:
     """The page, of model_card.md's words and the report's figures."""
     controls = report["dev"]["default"]["controls"]
     chosen = report["cross_validated"][report["chosen"]]
-    members = ShippedFile.model_validate_json(Path("src/swe_rm/shipped/verifiers.json").read_bytes()).default.members
+    shipped = ShippedFile.model_validate_json(Path("src/swe_rm/shipped/verifiers.json").read_bytes()).default
+    members, of_patches = shipped.members, shipped.patches
+    assert of_patches, "what ships has a judge of patches alone"
+    of_dev = {f"dev, {name}": row for name, row in report["dev_patches"].items()}
     words = Path(__file__).with_name("model_card.md").read_text(encoding="utf-8")
     return words.format(
         members=", ".join(f"`{m.folder}`" + ("" if m.weight == 1 else f" (weight {m.weight:g})") for m in members),
+        patch_members=" and ".join(f"`{member.folder}`" for member in of_patches.members),
         n_facts=len(FACTS),
         goals=goals({"cross-validated": chosen, **_default(report)}, report["unseen_policies"]),
         with_labels=with_labels(report["unseen_policies"]),
@@ -177,6 +182,9 @@ def card(report: dict[str, Any]) -> str:
         same_policy=picked(chosen, "3", "_same_policy"),
         dev=table(report["dev"]),
         about_dev=about("`default`", report["dev"]["default"]),
+        patches=table({f"cross-validated, {name}": row for name, row in report["patches"].items()} | of_dev),
+        about_patches=about("`default` on dev", report["dev_patches"]["default"]),
+        about_all_patches=".\n".join(about(f"Cross-validated, {name}", row) for name, row in report["patches"].items()),
         other=table(report["other"], "`default` on"),
         about_other=".\n".join(about(name, found) for name, found in report["other"].items()),
         generated=table(report["generated"]),
@@ -194,6 +202,7 @@ def main() -> None:
     """Measure, and write the report and the card."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dev", type=Path, help="measure anew; without it the card is of the report as it is")
+    parser.add_argument("--patches", type=Path, help="attempts of dev without a log; needed with --dev")
     parser.add_argument("--other", nargs="*", default=[], help="NAME=FILE of attempts of another kind")
     parser.add_argument("--generated", type=Path, default=Path("tests/playground_pool"))
     parser.add_argument("--nine", type=Path, help="rollouts of the playground, nine attempts of a policy at a task")
@@ -202,6 +211,7 @@ def main() -> None:
     if arguments.dev:
         others = dict(given.split("=", 1) for given in arguments.other)
         report["dev"] = {name: measured(read(arguments.dev), name, controls=name == "default") for name in NAMES}
+        report["dev_patches"] = {name: measured(read(arguments.patches), name) for name in NAMES}
         report["other"] = {name: measured(read(Path(file)), "default") for name, file in others.items()}
         report["generated"] = {name: measured(read(arguments.generated), name) for name in NAMES}
     if arguments.nine:

@@ -20,6 +20,7 @@ import zstandard
 from swe_rm import terminal
 from swe_rm.__main__ import SPINS, main
 from swe_rm.errors import VerifierError
+from swe_rm.sources import open_pile
 from swe_rm.trajectory import Trajectory
 from swe_rm.verdict import Candidate, Ranking, Verdict
 
@@ -390,6 +391,24 @@ def test_ingested_and_exported_attempts_are_the_same_attempts(pile: Path, tmp_pa
     assert reports == reports[:1] * 4
     assert run("ingest", pile, "--out", folder) == 1
     assert run("export", tmp_path, "--out", tmp_path / "x.jsonl") == 1
+
+
+def test_ingest_puts_in_issues_that_are_not_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = [{"instance_id": f"acme__tool-{n}", "model_name_or_path": "m", "model_patch": f"+{n}\n"} for n in range(3)]
+    (tmp_path / "preds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    rows = tmp_path / "rows" / "data.jsonl"
+    rows.parent.mkdir()
+    tasks = [{"instance_id": f"acme__tool-{n}", "problem_statement": f"It breaks {n} times."} for n in range(2)]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in tasks))
+    assert run("ingest", tmp_path / "preds.jsonl", "--tasks", rows.parent, "--out", tmp_path / "pile") == 0
+    assert "1 attempts without an issue, at tasks that have no row, acme__tool-2 first" in capsys.readouterr().err
+    pile = open_pile([tmp_path / "pile"]).attempts()
+    found = {item.trajectory.task.instance_id: item.trajectory.task.statement for item in pile}
+    assert found == {"acme__tool-0": "It breaks 0 times.", "acme__tool-1": "It breaks 1 times.", "acme__tool-2": ""}
+    rows.write_text(json.dumps({"instance_id": "acme__tool-0"}) + "\n")
+    assert run("ingest", tmp_path / "preds.jsonl", "--tasks", rows, "--out", tmp_path / "other") == 1
+    assert "data.jsonl: acme__tool-0: needs the text problem_statement" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
 
 
 def test_doctor_names_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,6 +110,16 @@ def test_no_issue_takes_long(issue: str) -> None:
     assert found["issue_characters"] == pytest.approx(np.log1p(len(issue)))
 
 
+def test_a_function_that_two_files_have_is_one_name() -> None:
+    frames = 'File "lib/tool.py", line 3, in run\nFile "lib/base.py", line 9, in run\n'
+    head = "@@ -1 +1 @@ def rerun(self):\n-    pass\n+    go()\n"
+    patch = f"--- a/lib/tool.py\n+++ b/lib/tool.py\n{head}"
+    task = Task(instance_id="a__b-1", statement=frames)
+    assert named(attempt(patch=patch).model_copy(update={"task": task}))["frame_in_hunk"] == 0
+    asked = attempt(patch=patch.replace("rerun", "run")).model_copy(update={"task": task})
+    assert named(asked)["frame_in_hunk"] == 1
+
+
 def test_relations_are_what_they_name() -> None:
     messages = (
         *run_of("cat lib/tool.py", "check(before, 1)"),

@@ -45,7 +45,7 @@ def test_where_there_are_too_few_labels_nothing_is_said() -> None:
 
 
 def test_one_draw_is_as_spelled_out() -> None:
-    """The policy's tested tasks are in no fit, by whatever policy; labels weigh 1 and all the others `BORROWED` together."""
+    """The policy's tested tasks are in no fit, by whatever policy; labels weigh 1, all others `BORROWED` together."""
     scores, resolved, tasks, policies = attempts({"potter": (300, 0.3), "mason": (150, 0.6)})
     (mason,) = [
         one for one in labels_needed("platt", scores, resolved, tasks, policies, draws=1) if one.policy == "mason"

@@ -11,6 +11,7 @@ import pytest
 from swe_rm import store, train, training_data
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.mix import MixConfig, mix
+from swe_rm.mix.task_rows import with_statement
 from swe_rm.render import LengthPolicy, Renderer
 from swe_rm.training_data import TrainingExample
 from swe_rm.trajectory import Labelled, Outcome, Task
@@ -60,9 +61,9 @@ def test_statements_are_filled_in_where_the_source_has_none(
     tasks.write_text('{"instance_id": "acme__tool-0", "problem_statement": "It breaks."}\n')
     run = config(data, tmp_path / "run", tasks=tasks)
     known = training_data.read_tasks(run)
-    filled = training_data.with_statement(Labelled(trajectory=bare, outcome=Outcome.RESOLVED), known)
+    filled = with_statement(Labelled(trajectory=bare, outcome=Outcome.RESOLVED), known)
     assert filled.trajectory.task.statement == "It breaks."
-    assert training_data.with_statement(labelled_pool[0], known) is labelled_pool[0]
+    assert with_statement(labelled_pool[0], known) is labelled_pool[0]
     tasks.write_text('{"instance_id": "acme__tool-0"}\n')
     with pytest.raises(RecordError, match=r"tasks\.jsonl.*acme__tool-0.*problem_statement"):
         training_data.read_tasks(run)

@@ -18,7 +18,7 @@ from swe_rm.mix import MixManifest
 from swe_rm.mix import manifest as mix_manifest
 from swe_rm.mix.config import Decontaminate
 from swe_rm.mix.evaluation_list import EvaluationList, read_evaluation
-from swe_rm.mix.task_rows import TaskRow, read_task_rows
+from swe_rm.mix.task_rows import TaskRow, read_issues, with_statement
 from swe_rm.recipe import TrainConfig
 from swe_rm.render import Example, Renderer, template_hash
 from swe_rm.sources import streams
@@ -176,20 +176,7 @@ def read_tasks(config: TrainConfig) -> Tasks:
     """What the run's `tasks` say, by instance id. Raises RecordError for a task without an issue: none is lost."""
     if config.tasks is None:
         return {}
-    found = read_task_rows([config.tasks])
-    if bare := next((row for row in found.values() if not row.statement), None):
-        raise RecordError(streams.display(config.tasks), bare.instance_id, "needs the text problem_statement")
-    return found
-
-
-def with_statement(labelled: Labelled, tasks: Tasks) -> Labelled:
-    """The same attempt with the issue text filled in where its source did not show it."""
-    trajectory = labelled.trajectory
-    row = tasks.get(trajectory.task.instance_id)
-    if trajectory.task.statement or row is None:
-        return labelled
-    task = trajectory.task.model_copy(update={"statement": row.statement})
-    return labelled.model_copy(update={"trajectory": trajectory.model_copy(update={"task": task})})
+    return read_issues([config.tasks])
 
 
 def policy_weights(labelled: Sequence[Labelled]) -> list[float]:

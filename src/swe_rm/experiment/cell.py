@@ -19,7 +19,7 @@ from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment.setting import CALIBRATE, HELD, TRAIN, Files, Setting
 from swe_rm.experiment.view import shown
 from swe_rm.figures import Measured, pool_of
-from swe_rm.mix.task_rows import read_task_rows
+from swe_rm.mix.task_rows import read_task_rows, with_statement
 from swe_rm.recipe import TrainConfig
 from swe_rm.scored import Scored
 from swe_rm.scoring import score
@@ -120,7 +120,7 @@ def _read(cell: Cell) -> Mapping[str, Labelled]:
     wanted = {one for ids in cell.attempts.values() for one in ids} | {*cell.warmup_attempts}
     tasks = read_task_rows(cell.files.tasks) if cell.files.tasks else {}
     found = {
-        item.trajectory.attempt_id: training_data.with_statement(item, tasks)
+        item.trajectory.attempt_id: with_statement(item, tasks)
         for item in open_pile(cell.files.data, cell.files.labels).attempts()
         if item.trajectory.attempt_id in wanted
     }

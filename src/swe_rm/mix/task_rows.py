@@ -9,7 +9,7 @@ from swe_rm.errors import RecordError
 from swe_rm.sources import Refusal, streams
 from swe_rm.sources.reader import records
 from swe_rm.sources.tasks import task_files
-from swe_rm.trajectory import Noun
+from swe_rm.trajectory import Labelled, Noun
 
 _ATTEMPT = frozenset({
     "messages", "trajectory", "history", "policy", "model_patch", "model_name_or_path", "git_patch", "test_result",
@@ -39,6 +39,27 @@ def read_task_rows(paths: Sequence[Path]) -> dict[str, TaskRow]:
         for row in chain.from_iterable(map(_rows, task_files(path))):
             found.setdefault(row.instance_id, row)
     return found
+
+
+def read_issues(paths: Sequence[Path]) -> dict[str, TaskRow]:
+    """The same of rows that all have the text of their issue. Raises RecordError for one without: none is lost."""
+    found: dict[str, TaskRow] = {}
+    for path in paths:
+        rows = read_task_rows([path])
+        if bare := next((row for row in rows.values() if not row.statement), None):
+            raise RecordError(streams.display(path), bare.instance_id, "needs the text problem_statement")
+        found = rows | found
+    return found
+
+
+def with_statement(labelled: Labelled, tasks: Mapping[str, TaskRow]) -> Labelled:
+    """The same attempt with the issue text filled in where its source did not show it."""
+    trajectory = labelled.trajectory
+    row = tasks.get(trajectory.task.instance_id)
+    if trajectory.task.statement or row is None:
+        return labelled
+    task = trajectory.task.model_copy(update={"statement": row.statement})
+    return labelled.model_copy(update={"trajectory": trajectory.model_copy(update={"task": task})})
 
 
 def holds_task_rows(path: Path) -> bool:

@@ -51,11 +51,15 @@ class Shipped(Noun):
     """name@version in every output; made of the members' names where it is not given."""
     members: tuple[Member, ...] = Field(min_length=1)
     calibrator: Calibrator | None = None
+    patches: "Shipped | None" = None
+    """What judges attempts without a log, under the same name."""
 
     @model_validator(mode="after")
     def _named_by_its_map(self) -> "Shipped":
         if self.name and self.calibrator is None:
             raise ValueError("a name needs a calibrator: without one it is the members' mean under their names")
+        if self.patches and not self.name:
+            raise ValueError("a name that two verifiers answer under must be given")
         return self
 
 
@@ -199,17 +203,20 @@ class ShippedFile(Noun):
 
 
 def _shipped(name: str) -> Callable[[Given], Verifier]:
-    def build(given: Given) -> Verifier:
-        from swe_rm.verifiers.calibrated import Calibrated
-        from swe_rm.verifiers.combined import Mean
+    return lambda given: _built(getattr(_shipped_file(), name), given)
 
-        shipped: Shipped = getattr(_shipped_file(), name)
-        members = [_member(member, given) for member in shipped.members]
-        weights = [member.weight for member in shipped.members]
-        verifier = Mean(members, weights) if len(members) > 1 else members[0]
-        return verifier if shipped.calibrator is None else Calibrated(verifier, shipped.calibrator, shipped.name)
 
-    return build
+def _built(shipped: Shipped, given: Given) -> Verifier:
+    from swe_rm.verifiers.by_log import ByLog
+    from swe_rm.verifiers.calibrated import Calibrated
+    from swe_rm.verifiers.combined import Mean
+
+    members = [_member(member, given) for member in shipped.members]
+    weights = [member.weight for member in shipped.members]
+    verifier: Verifier = Mean(members, weights) if len(members) > 1 else members[0]
+    if shipped.calibrator is not None:
+        verifier = Calibrated(verifier, shipped.calibrator, shipped.name)
+    return verifier if shipped.patches is None else ByLog(verifier, _built(shipped.patches, given))
 
 
 def _member(member: Member, given: Given) -> Verifier:

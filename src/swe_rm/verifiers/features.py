@@ -62,18 +62,34 @@ class Features:
         return cls(card, forest, Linear(**read_arrays(folder / RANKS, Linear._fields)))
 
     @classmethod
-    def fit(cls, labelled: Sequence[Labelled], weights: Sequence[float], *, version: str, seed: int = 0) -> "Features":
+    def fit(
+        cls,
+        labelled: Sequence[Labelled],
+        weights: Sequence[float],
+        *,
+        version: str,
+        name: str = "features",
+        seed: int = 0,
+    ) -> "Features":
         """Fit on labelled attempts (outcomes known), each with its weight."""
         resolved = np.array([item.outcome is Outcome.RESOLVED for item in labelled])
         matrix = fact_matrix([item.trajectory for item in labelled])
-        return cls.fit_matrix(matrix, resolved, np.asarray(weights, dtype=np.float64), version=version, seed=seed)
+        weighed = np.asarray(weights, dtype=np.float64)
+        return cls.fit_matrix(matrix, resolved, weighed, version=version, name=name, seed=seed)
 
     @classmethod
     def fit_matrix(
-        cls, matrix: Floats, resolved: npt.NDArray[np.bool_], weights: Floats, *, version: str, seed: int = 0
+        cls,
+        matrix: Floats,
+        resolved: npt.NDArray[np.bool_],
+        weights: Floats,
+        *,
+        version: str,
+        name: str = "features",
+        seed: int = 0,
     ) -> "Features":
         """Fit on the facts of attempts, [attempts, facts]. Raises as `fit_forest`."""
-        card = FeaturesCard(version=version, columns=tuple(FACTS), training={"attempts": len(matrix)})
+        card = FeaturesCard(name=name, version=version, columns=tuple(FACTS), training={"attempts": len(matrix)})
         return cls(card, fit_forest(matrix, resolved, weights, seed), fit_linear(matrix, resolved, weights))
 
     def save(self, folder: Path) -> None:

@@ -92,17 +92,32 @@ class Words:
         return cls(card, **arrays)
 
     @classmethod
-    def fit(cls, labelled: Sequence[Labelled], weights: Sequence[float], *, section: Section, version: str) -> "Words":
+    def fit(
+        cls,
+        labelled: Sequence[Labelled],
+        weights: Sequence[float],
+        *,
+        section: Section,
+        version: str,
+        name: str | None = None,
+    ) -> "Words":
         """Fit on labelled attempts (outcomes known), each with its weight. Raises as `fit_texts`."""
         texts = [section_text(item.trajectory, section) for item in labelled]
         resolved = [item.outcome is Outcome.RESOLVED for item in labelled]
-        return cls.fit_texts(texts, resolved, weights, section=section, version=version)
+        return cls.fit_texts(texts, resolved, weights, section=section, version=version, name=name)
 
     @classmethod
     def fit_texts(
-        cls, texts: Sequence[str], resolved: Sequence[bool], weights: Sequence[float], *, section: Section, version: str
+        cls,
+        texts: Sequence[str],
+        resolved: Sequence[bool],
+        weights: Sequence[float],
+        *,
+        section: Section,
+        version: str,
+        name: str | None = None,
     ) -> "Words":
-        """Fit on the section's text of each attempt.
+        """Fit on the section's text of each attempt; `words-SECTION` is its name unless one is given.
 
         Raises MissingExtraError without scikit-learn, VerifierError where only one outcome is there, or no word.
         """
@@ -123,7 +138,7 @@ class Words:
         regression = LogisticRegression(C=STRENGTH, max_iter=1_000)
         model = regression.fit(matrix, resolved, sample_weight=np.asarray(weights))
         card = WordsCard(
-            name=f"words-{section}",
+            name=name or f"words-{section}",
             version=version,
             section=section,
             intercept=float(model.intercept_[0]),

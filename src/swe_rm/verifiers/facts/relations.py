@@ -269,9 +269,7 @@ RELATIONS: dict[str, tuple[str, Callable[[Apart], float]]] = {
     "patch_in_traceback": ("the patch is where the issue's traceback ends: 1, passes: 0.5, else 0", _in_traceback),
     "frame_in_hunk": (
         "functions of the issue's traceback that hunks name, share",
-        lambda a: share(
-            sum(any(name in head for head in _heads(a)) for name in {n for _, n in _frames(a)}), len({*_frames(a)})
-        ),
+        lambda a: _overlap(frozenset(name for _, name in _frames(a)), frozenset(_WORD.findall("\n".join(_heads(a))))),
     ),
     "issue_paths": ("paths of Python files in the issue", lambda a: len(set(_PATH.findall(a.issue)))),
     "issue_path_patched": (
