@@ -26,8 +26,8 @@ class Files(Noun):
 
     data: tuple[Path, ...] = Field(min_length=1)
     labels: tuple[Path, ...] = ()
-    tasks: tuple[Path, ...] = ()
-    """Rows of the benchmark's tasks, for attempts whose source does not show the issue."""
+    tasks: tuple[Path, ...] = Field(default=(), max_length=1)
+    """Rows of the benchmark's tasks, for attempts whose source does not show the issue: a file or a folder of them."""
     evaluation: tuple[Path, ...] = ()
     """What must not be trained on, by any rule of decontamination; nothing here is measured."""
 

@@ -47,8 +47,9 @@ def run(
     out: Out = Path("runs/experiments"),
     labels: Labels = [],  # noqa: B006  # typer copies it
     tasks: Annotated[
-        list[Path], typer.Option(metavar="FILE", help="Rows of the tasks, for attempts that do not show the issue.")
-    ] = [],  # noqa: B006
+        Path | None,
+        typer.Option(metavar="PATH", help="Rows of the tasks (file or folder), for attempts without an issue."),
+    ] = None,
     evaluation: Annotated[
         list[Path], typer.Option(metavar="PATH", help="Tasks that must not be trained on; nothing there is measured.")
     ] = [],  # noqa: B006
@@ -72,7 +73,7 @@ def run(
 
     check_document(json)
     definition = load(name)
-    files = Files(data=tuple(data), labels=tuple(labels), tasks=tuple(tasks), evaluation=tuple(evaluation))
+    files = Files(data=tuple(data), labels=tuple(labels), tasks=(tasks,) if tasks else (), evaluation=tuple(evaluation))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the cells are ended too
 
     def watched(items: Iterable[Any]) -> Iterator[Any]:
