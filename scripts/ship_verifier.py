@@ -150,8 +150,8 @@ def patch_words(patches: Sequence[Labelled]) -> Words:
 
 
 def once(patches: Sequence[Labelled]) -> list[Labelled]:
-    """Each of `twice` as it was."""
-    return [item for item in patches if not item.trajectory.task.statement]
+    """The first half of `twice`: each as it was."""
+    return list(patches[: len(patches) // 2])
 
 
 def fit_words(items: Sequence[Labelled], patches: Sequence[Labelled], section: Section) -> Words:
@@ -238,7 +238,7 @@ def _with_own_labels(
 ) -> tuple[float, float]:
     """ECE, and that of a perfect map, after a fit on so many attempts, whole tasks of them; means over `DRAWS` draws.
 
-    A draw of one outcome only, of which no map can be fitted, is drawn again.
+    A draw of one outcome only, of which no map can be fitted, is drawn again: give scores of both outcomes.
     """
     rng = np.random.default_rng(0)
     errors, floors = [], []

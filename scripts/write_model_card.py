@@ -183,6 +183,7 @@ def card(report: dict[str, Any]) -> str:
         dev=table(report["dev"]),
         about_dev=about("`default`", report["dev"]["default"]),
         patches=table({f"cross-validated, {name}": row for name, row in report["patches"].items()} | of_dev),
+        wide_patches=picked(report["dev_patches"]["default"], "19"),
         about_patches=about("`default` on dev", report["dev_patches"]["default"]),
         about_all_patches=".\n".join(about(f"Cross-validated, {name}", row) for name, row in report["patches"].items()),
         other=table(report["other"], "`default` on"),
@@ -207,6 +208,8 @@ def main() -> None:
     parser.add_argument("--generated", type=Path, default=Path("tests/playground_pool"))
     parser.add_argument("--nine", type=Path, help="rollouts of the playground, nine attempts of a policy at a task")
     arguments = parser.parse_args()
+    if arguments.dev and not arguments.patches:
+        parser.error("--dev needs --patches")
     report = json.loads(REPORT.read_text(encoding="utf-8"))
     if arguments.dev:
         others = dict(given.split("=", 1) for given in arguments.other)

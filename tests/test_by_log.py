@@ -57,6 +57,15 @@ def test_who_has_said_something_has_a_log() -> None:
     assert (logs.asked, patches.asked) == (["a", "d"], ["b", "c"])
 
 
+def test_a_demonstration_is_no_log_and_what_has_just_begun_is_no_patch() -> None:
+    logs, patches = Noting("logs@1", 0.9), Noting("patches@1", 0.2)
+    shown = SAID.model_copy(update={"demo": True})
+    begun = attempt("f", ISSUE).model_copy(update={"patch": "", "finished": False})
+    ByLog(logs, patches)([attempt("e", ISSUE, shown), begun, attempt("g", shown, SAID)])
+    assert (logs.asked, patches.asked) == (["f", "g"], ["e"])
+    assert ByLog(logs, patches)([]) == []
+
+
 def test_who_has_nothing_to_judge_is_not_asked() -> None:
     logs, patches = Noting("logs@1", 0.9), Noting("patches@1", 0.2, answers=False)
     assert len(ByLog(logs, patches)([PILE[0], PILE[3]])) == 2

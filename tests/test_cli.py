@@ -405,10 +405,31 @@ def test_ingest_puts_in_issues_that_are_not_shown(tmp_path: Path, capsys: pytest
     pile = open_pile([tmp_path / "pile"]).attempts()
     found = {item.trajectory.task.instance_id: item.trajectory.task.statement for item in pile}
     assert found == {"acme__tool-0": "It breaks 0 times.", "acme__tool-1": "It breaks 1 times.", "acme__tool-2": ""}
+    bare = [*tasks, {"instance_id": "acme__tool-2"}]
+    rows.write_text("".join(json.dumps(row) + "\n" for row in bare))
+    assert run("ingest", tmp_path / "preds.jsonl", "--tasks", rows, "--out", tmp_path / "again") == 0
+    assert "1 attempts without an issue" in capsys.readouterr().err
     rows.write_text(json.dumps({"instance_id": "acme__tool-0"}) + "\n")
     assert run("ingest", tmp_path / "preds.jsonl", "--tasks", rows, "--out", tmp_path / "other") == 1
-    assert "data.jsonl: acme__tool-0: needs the text problem_statement" in capsys.readouterr().err
+    assert "data.jsonl: no row has the text problem_statement" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
+
+
+def test_rank_says_where_logs_and_patches_stand_in_one_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [
+        {"instance_id": "acme__tool-1", "model_name_or_path": name, "model_patch": f"+{name}\n"} for name in ("m", "n")
+    ]
+    (tmp_path / "preds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in made))
+    assert run("rank", tmp_path / "preds.jsonl", "--verifier", VERIFIER) == 0
+    assert "with a log and without" not in capsys.readouterr().err
+    said = [{"role": "user", "content": "It breaks."}, {"role": "assistant", "content": "I mend it."}]
+    row = {"instance_id": "acme__tool-1", "policy": "o", "messages": said, "patch": "+o\n"}
+    (tmp_path / "run.jsonl").write_text(json.dumps(row) + "\n")
+    assert run("rank", tmp_path / "preds.jsonl", tmp_path / "run.jsonl", "--verifier", VERIFIER) == 0
+    told = capsys.readouterr().err
+    assert "1 tasks have attempts with a log and without, acme__tool-1 first: their scores do not compare well" in told
 
 
 def test_doctor_names_what_is_installed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,6 +107,7 @@ def test_a_downloaded_set_is_a_folder_of_rows(tmp_path: Path) -> None:
     pyarrow_parquet.write_table(table, folder / "data" / "test-00000-of-00001.parquet")
     (folder / "README.md").write_text("# Rows\n")
     (folder / "dataset_infos.json").write_text("{}")
+    (folder / "LICENSE").write_text("Do as you like.")
     (folder / ".cache").mkdir()
     rows(folder / ".cache" / "old.jsonl", {"instance_id": "a__b-3"})
     assert list(read_task_rows([folder])) == ["a__b-2", "a__b-1"]
@@ -114,6 +115,9 @@ def test_a_downloaded_set_is_a_folder_of_rows(tmp_path: Path) -> None:
     before = digest(folder)
     rows(folder / ".cache" / "old.jsonl", {"instance_id": "a__b-4"})
     assert digest(folder) == before
+    rows(folder / ".shown.jsonl", second)
+    assert digest(folder) != before
+    before = digest(folder)
     rows(folder / "data" / "train.jsonl", second)
     assert digest(folder) != before
 
@@ -126,7 +130,7 @@ def test_a_folder_of_rows_is_read_whole(tmp_path: Path) -> None:
     rows(tmp_path / "preds.jsonl", made)
     with pytest.raises(RecordError, match=r"preds.jsonl: line 1: an attempt, not a task"):
         read_task_rows([tmp_path])
-    assert set(read_evaluation([tmp_path])) == {"a__b-9"}  # the runs, rows of tasks beside them or not
+    assert set(read_evaluation([tmp_path])) == {"a__b-1", "a__b-9"}  # what is lost here would be trained on
 
 
 def test_what_is_no_list_is_refused(tmp_path: Path) -> None:

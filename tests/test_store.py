@@ -107,6 +107,9 @@ def test_folders_above_are_made_and_a_file_among_them_is_told(tmp_path: Path) ->
     (tmp_path / "data" / "file").touch()
     with pytest.raises(SweRmError, match=r"pile: cannot be written: (File exists|Not a directory)"):
         store.write(some(1), tmp_path / "data" / "file" / "pile")
+    with pytest.raises(SweRmError, match="there is no attempt"):
+        store.write([], tmp_path / "deep" / "er" / "pile")
+    assert not (tmp_path / "deep").exists()
 
 
 def test_one_key_twice_writes_nothing(tmp_path: Path) -> None:

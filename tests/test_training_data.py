@@ -65,7 +65,7 @@ def test_statements_are_filled_in_where_the_source_has_none(
     assert filled.trajectory.task.statement == "It breaks."
     assert with_statement(labelled_pool[0], known) is labelled_pool[0]
     tasks.write_text('{"instance_id": "acme__tool-0"}\n')
-    with pytest.raises(RecordError, match=r"tasks\.jsonl.*acme__tool-0.*problem_statement"):
+    with pytest.raises(RecordError, match=r"tasks\.jsonl.*no row has the text problem_statement"):
         training_data.read_tasks(run)
 
 

@@ -5,7 +5,7 @@ import gzip
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,14 +30,21 @@ class Sink(Protocol):
 def beside(path: Path) -> Iterator[Path]:
     """A folder in which the folder `path` is made ready, on the same disk, so that it appears whole or not at all.
 
-    Folders above it are made. Raises SweRmError when nothing can be written there.
+    Folders above it are made, and go again where nothing comes of it. Raises SweRmError when nothing can be written
+    there.
     """
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SweRmError(f"{path}: cannot be written: {error.strerror}") from None
-    with _made_ready(path) as inner:
-        yield inner
+    try:
+        with _made_ready(path) as inner:
+            yield inner
+    finally:
+        for folder in made:  # the innermost first; one that holds something stays
+            with suppress(OSError):
+                folder.rmdir()
 
 
 @contextmanager

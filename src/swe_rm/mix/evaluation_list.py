@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from swe_rm.errors import RecordError
 from swe_rm.mix.config import Decontaminate, Overlap
-from swe_rm.mix.task_rows import TaskRow, holds_task_rows, read_task_rows
+from swe_rm.mix.task_rows import TaskRow, holds_benchmark, holds_task_rows, read_task_rows
 from swe_rm.render import plain_issue
 from swe_rm.sources import Refusal, naming, open_pile, streams
 from swe_rm.sources.reader import records
@@ -49,6 +49,7 @@ def _listed(path: Path) -> dict[str, TaskRow]:
         task = item.trajectory.task
         row = TaskRow(instance_id=task.instance_id, repo=task.repo or "", statement=task.statement)
         found.setdefault(task.instance_id, row)
+    found = read_task_rows([file for file in pile.side_files if holds_benchmark(file)]) | found
     if pile.refusals:  # a task that is lost here would be trained on
         ids = _named(path)
         if ids is None:

@@ -141,13 +141,13 @@ def inputs(config: MixConfig, digests: Mapping[Path, str]) -> tuple[Input, ...]:
 
 
 def digest(path: Path) -> str:
-    """The sha256 of a file's bytes; of a folder, of its files' names and digests, hidden ones apart: none is read.
+    """The sha256 of a file's bytes; of a folder, of its files' names and digests, but for those in hidden folders.
 
     Raises RecordError.
     """
     if path.is_dir():
         found = {file.relative_to(path): file for file in sorted(path.rglob("*")) if file.is_file()}
-        read = {name: file for name, file in found.items() if not any(part.startswith(".") for part in name.parts)}
+        read = {name: file for name, file in found.items() if not any(part[0] == "." for part in name.parts[:-1])}
         whole = "".join(f"{name}\0{digest(file)}\n" for name, file in read.items())
         return hashlib.sha256(whole.encode("utf-8", "surrogateescape")).hexdigest()
     try:

@@ -16,6 +16,8 @@ _ATTEMPT = frozenset({
     "swe_rm_record",
 })  # fmt: skip
 """Keys of rows that are attempts, though they name a task too."""
+_TASK = frozenset({"problem_statement", "base_commit", "test_patch", "gold_patch"})
+"""Keys of which a benchmark's row has one at least."""
 
 
 class TaskRow(Noun):
@@ -42,13 +44,16 @@ def read_task_rows(paths: Sequence[Path]) -> dict[str, TaskRow]:
 
 
 def read_issues(paths: Sequence[Path]) -> dict[str, TaskRow]:
-    """The same of rows that all have the text of their issue. Raises RecordError for one without: none is lost."""
+    """Those of the same that have the text of their issue; sets are published in which some rows have none.
+
+    Raises RecordError for a path with not a single one.
+    """
     found: dict[str, TaskRow] = {}
     for path in paths:
-        rows = read_task_rows([path])
-        if bare := next((row for row in rows.values() if not row.statement), None):
-            raise RecordError(streams.display(path), bare.instance_id, "needs the text problem_statement")
-        found = rows | found
+        told = {key: row for key, row in read_task_rows([path]).items() if row.statement}
+        if not told:
+            raise RecordError(streams.display(path), "", "no row has the text problem_statement")
+        found = told | found
     return found
 
 
@@ -70,11 +75,17 @@ def holds_task_rows(path: Path) -> bool:
         return False
 
 
-def _begins_with_task(file: Path) -> bool:
+def holds_benchmark(file: Path) -> bool:
+    """Whether a file beside attempts begins with a benchmark's row, more than an id and what became of it."""
+    return _begins_with_task(file, _TASK)
+
+
+def _begins_with_task(file: Path, having: frozenset[str] = frozenset({"instance_id"})) -> bool:
     first = next(records(streams.File(file)), None) if file.is_file() else None
     if first is None or isinstance(first, Refusal) or not isinstance(first.value, dict):
         return False
-    return isinstance(first.value.get("instance_id"), str) and not first.value.keys() & _ATTEMPT
+    keys = first.value.keys()
+    return isinstance(first.value.get("instance_id"), str) and bool(keys & having) and not keys & _ATTEMPT
 
 
 def _rows(path: Path) -> Iterator[TaskRow]:

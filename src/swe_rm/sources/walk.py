@@ -34,6 +34,8 @@ _SIDE_NAMES = frozenset({
     "manifest.json", "mix.json", "metadata.json", "config.json", "lock.json", "cost_report.jsonl",
     "dataset_dict.json", "dataset_info.json", "dataset_infos.json",
 })  # fmt: skip
+_RECORDS = frozenset({".json", ".jsonl", ".ndjson", ".parquet"})
+"""What files of records in a data set end in; a licence beside them may have no ending."""
 _NO_ATTEMPTS = frozenset({".cache", ".collect", ".git", ".github", ".ipynb_checkpoints", ".venv"})
 """Hidden folders in which nobody keeps attempts."""
 _KEYS_SHOWN = 6
@@ -90,8 +92,9 @@ def find_among(files: Sequence[File]) -> Finds:
 
 
 def data_files(folder: Path) -> list[Path]:
-    """The files below a folder that may hold records, in the order of names: no hidden ones, logs or pictures."""
-    return [path for path in _files(folder, set(), []) if not _is_aside(naming.unpacked(path.name))]
+    """JSON, JSON lines and Parquet below a folder, compressed or not, in the order of names; no hidden folders."""
+    files = [(path, naming.unpacked(path.name)) for path in _files(folder, set(), [])]
+    return [path for path, name in files if _ending(name) in _RECORDS and not _is_aside(name)]
 
 
 class _Claimed(NamedTuple):

@@ -36,7 +36,7 @@ def calibrate(
         Literal["policy", "source"] | None, typer.Option(help="A map for each, leaning on the map of all.")
     ] = None,
     needed: Annotated[
-        bool, typer.Option("--labels-needed", help="Show what 0, 50 and 200 labels of a new policy give.")
+        bool, typer.Option("--labels-needed", help="Show what 0, 20, 50 and 200 labels of a new policy give.")
     ] = False,
     labels: Labels = [],  # noqa: B006  # typer copies it
     json: JsonFile = None,

@@ -34,7 +34,7 @@ def ingest(
     def told() -> Iterator[Labelled]:
         for item in pile.attempts():
             whole = with_statement(item, issues)
-            if issues and not whole.trajectory.task.statement:
+            if tasks and not whole.trajectory.task.statement:
                 without.append(item.trajectory.task.instance_id)
             yield whole
 

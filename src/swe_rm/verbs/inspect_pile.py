@@ -15,7 +15,7 @@ def inspect(
     labels: Labels = [],  # noqa: B006  # typer copies it
     tasks: Annotated[
         list[Path],
-        typer.Option("--tasks", metavar="FILE", help="Task rows with gold patches; those among PATH are found."),
+        typer.Option("--tasks", metavar="PATH", help="Task rows with gold patches; those among PATH are found."),
     ] = [],  # noqa: B006
     examples: Annotated[int, typer.Option(min=0, help="Show so many examples of each finding.")] = 2,
     json: JsonFile = None,

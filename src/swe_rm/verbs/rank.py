@@ -1,6 +1,6 @@
 """`swe-rm rank`: each task's attempts, best first; by score or by a rule, with abstention."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,8 +87,22 @@ def rank(
         from swe_rm.selection_report import print_selection
 
         print_selection(selection, console)
+    _tell_mixed(by_id.values())
     refused = sum(complain(one) for one in (pile, known_pile) if one)
     return exit_code(len(verdicts), refused + failed)
+
+
+def _tell_mixed(ranked: "Iterable[Labelled]") -> None:
+    """Say where attempts with a log and without one stand in one order: scores of different evidence."""
+    from swe_rm.verifiers.by_log import has_log
+
+    kinds: dict[str, set[bool]] = {}
+    for item in ranked:
+        kinds.setdefault(item.trajectory.task.instance_id, set()).add(has_log(item.trajectory))
+    if mixed := [task for task, found in kinds.items() if len(found) > 1]:
+        say(
+            f"{len(mixed)} tasks have attempts with a log and without, {mixed[0]} first: their scores do not compare well"
+        )
 
 
 def _executed(rule: Sequence[str], tests: Sequence[Path], attempts: Sequence["Labelled"]) -> "Mapping[str, Executed]":

@@ -54,6 +54,11 @@ class Shipped(Noun):
     patches: "Shipped | None" = None
     """What judges attempts without a log, under the same name."""
 
+    @property
+    def folders(self) -> list[str]:
+        """Of all members, those for patches too."""
+        return [*(member.folder for member in self.members), *(self.patches.folders if self.patches else ())]
+
     @model_validator(mode="after")
     def _named_by_its_map(self) -> "Shipped":
         if self.name and self.calibrator is None:
@@ -125,7 +130,7 @@ def model_folders(spec: str) -> list[Path]:
     folder = Path(argument) if kind == "calibrated" else Path(spec)
     if (folder / calibrated.FILE).is_file():
         return model_folders(calibrated.read(folder).verifier)
-    shipped = [member.folder for member in getattr(_shipped_file(), spec).members] if spec in _SHIPPED else []
+    shipped = getattr(_shipped_file(), spec).folders if spec in _SHIPPED else []
     folders = [SHIPPED / folder for folder in shipped] or [Path(spec)]
     return [folder for folder in folders if (folder / CARD_FILE).is_file()]
 

@@ -7,7 +7,7 @@ from swe_rm.verdict import Verdict, Verifier, by_id, close, following, judges_to
 
 
 class ByLog:
-    """Answers under the first one's name, whoever judged; a log is what an agent said or did, not the issue alone.
+    """Answers under the first one's name, whoever judged; a log is what an agent said or did, no demonstration.
 
     What is fitted on logs takes an empty one for the log of a very short attempt: the verifiers that ship then picked
     worse than chance among patches (experiments/LOG.md).
@@ -24,8 +24,8 @@ class ByLog:
 
     def __call__(self, trajectories: Sequence[Trajectory], /) -> list[Verdict]:
         """One verdict for each trajectory; a verifier that gets none is not asked. Raises whatever either raises."""
-        parts = [(self._logs, [*filter(_has_log, trajectories)])]
-        parts.append((self._patches, [t for t in trajectories if not _has_log(t)]))
+        parts = [(self._logs, [*filter(has_log, trajectories)])]
+        parts.append((self._patches, [t for t in trajectories if not has_log(t)]))
         found: dict[str, Verdict] = {}
         for verifier, part in parts:
             found |= by_id(part, verifier(part)) if part else {}
@@ -58,9 +58,11 @@ class ByLog:
 
     def explain(self, trajectory: Trajectory) -> list[str]:
         """What the one that judges the attempt says about its score, where it says anything."""
-        reasons = getattr(self._logs if _has_log(trajectory) else self._patches, "explain", None)
+        reasons = getattr(self._logs if has_log(trajectory) else self._patches, "explain", None)
         return reasons(trajectory) if reasons else []
 
 
-def _has_log(trajectory: Trajectory) -> bool:
-    return any(message.role == "assistant" for message in trajectory.messages)
+def has_log(trajectory: Trajectory) -> bool:
+    """Whether an agent said or did something that is kept, or may still: what has just begun has no patch either."""
+    said = any(message.role == "assistant" and not message.demo for message in trajectory.messages)
+    return said or not trajectory.patch
