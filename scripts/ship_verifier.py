@@ -43,7 +43,7 @@ Weights = tuple[tuple[str, float], ...]
 OF_PATCHES: Weights = (("patches-features", 1.0), ("patches-words", 1.0))
 """What judges attempts without a log: facts, outcomes balanced inside each policy, and words of the patch, unweighted.
 
-Chosen among eleven means by folds of policies and tasks at once (experiments/LOG.md): with balanced weights alone the
+Chosen among thirteen by folds of policies and tasks at once (experiments/LOG.md): with balanced weights alone the
 pick among policies is below a random one, without them the order within a policy suffers.
 """
 CANDIDATES: tuple[Weights, ...] = (

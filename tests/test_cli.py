@@ -415,9 +415,7 @@ def test_ingest_puts_in_issues_that_are_not_shown(tmp_path: Path, capsys: pytest
     assert not (tmp_path / "other").exists()
 
 
-def test_rank_says_where_logs_and_patches_stand_in_one_order(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_rank_says_where_logs_and_patches_are_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made = [
         {"instance_id": "acme__tool-1", "model_name_or_path": name, "model_patch": f"+{name}\n"} for name in ("m", "n")
     ]

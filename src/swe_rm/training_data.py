@@ -173,7 +173,7 @@ def told(items: Iterable[Labelled], done: str, say: Callable[[str], None]) -> It
 
 
 def read_tasks(config: TrainConfig) -> Tasks:
-    """What the run's `tasks` say, by instance id. Raises RecordError for a task without an issue: none is lost."""
+    """What the run's `tasks` say, by instance id. Raises RecordError where no row has an issue."""
     if config.tasks is None:
         return {}
     return read_issues([config.tasks])

@@ -100,9 +100,8 @@ def _tell_mixed(ranked: "Iterable[Labelled]") -> None:
     for item in ranked:
         kinds.setdefault(item.trajectory.task.instance_id, set()).add(has_log(item.trajectory))
     if mixed := [task for task, found in kinds.items() if len(found) > 1]:
-        say(
-            f"{len(mixed)} tasks have attempts with a log and without, {mixed[0]} first: their scores do not compare well"
-        )
+        told = "have attempts with a log and without"
+        say(f"{len(mixed)} tasks {told}, {mixed[0]} first: their scores do not compare well")
 
 
 def _executed(rule: Sequence[str], tests: Sequence[Path], attempts: Sequence["Labelled"]) -> "Mapping[str, Executed]":
