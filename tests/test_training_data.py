@@ -64,6 +64,9 @@ def test_statements_are_filled_in_where_the_source_has_none(
     filled = with_statement(Labelled(trajectory=bare, outcome=Outcome.RESOLVED), known)
     assert filled.trajectory.task.statement == "It breaks."
     assert with_statement(labelled_pool[0], known) is labelled_pool[0]
+    bare_row = '{"instance_id": "acme__tool-1", "base_commit": "c0ffee"}\n'
+    tasks.write_text(bare_row + '{"instance_id": "acme__tool-0", "problem_statement": "It breaks."}\n')
+    assert training_data.read_tasks(run)["acme__tool-1"].base_commit == "c0ffee"  # decontamination goes by it
     tasks.write_text('{"instance_id": "acme__tool-0"}\n')
     with pytest.raises(RecordError, match=r"tasks\.jsonl.*no row has the text problem_statement"):
         training_data.read_tasks(run)

@@ -44,16 +44,16 @@ def read_task_rows(paths: Sequence[Path]) -> dict[str, TaskRow]:
 
 
 def read_issues(paths: Sequence[Path]) -> dict[str, TaskRow]:
-    """Those of the same that have the text of their issue; sets are published in which some rows have none.
+    """The same, to take issues from. Sets are published in which some rows have none: these tell of commits alone.
 
-    Raises RecordError for a path with not a single one.
+    Raises RecordError for a path in which no row has the text of its issue.
     """
     found: dict[str, TaskRow] = {}
     for path in paths:
-        told = {key: row for key, row in read_task_rows([path]).items() if row.statement}
-        if not told:
+        rows = read_task_rows([path])
+        if not any(row.statement for row in rows.values()):
             raise RecordError(streams.display(path), "", "no row has the text problem_statement")
-        found = told | found
+        found = rows | found
     return found
 
 
@@ -61,7 +61,7 @@ def with_statement(labelled: Labelled, tasks: Mapping[str, TaskRow]) -> Labelled
     """The same attempt with the issue text filled in where its source did not show it."""
     trajectory = labelled.trajectory
     row = tasks.get(trajectory.task.instance_id)
-    if trajectory.task.statement or row is None:
+    if trajectory.task.statement or row is None or not row.statement:
         return labelled
     task = trajectory.task.model_copy(update={"statement": row.statement})
     return labelled.model_copy(update={"trajectory": trajectory.model_copy(update={"task": task})})
