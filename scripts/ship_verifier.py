@@ -317,6 +317,8 @@ def main() -> None:
     print(f"{len(own)} train, {len(dev)} dev, {len(bare)} patches", flush=True)
     if arguments.scores and arguments.scores.is_file():
         scores = dict(np.load(arguments.scores))
+        if lacking := {*CHEAP, *dict(OF_PATCHES)} - scores.keys():
+            raise SystemExit(f"{arguments.scores}: no scores of {', '.join(sorted(lacking))}: of an older version")
     else:
         _shared[:] = [items, bare, patches]
         scores = all_out_of_fold()
