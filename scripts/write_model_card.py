@@ -26,6 +26,9 @@ LEFT_OUT = {"measured", "mistakes", "cost", "slices"}
 FEWEST_GROUPS = 20
 """Policies and tasks with eight attempts that a figure of the best of eight takes."""
 GOALS = {"auc_same_policy_task": 0.70, "auc_upset": 0.60, "auc_within_policy": 0.78}
+PAIRS = {"auc_same_policy_task": "n_pairs_same_policy_task", "auc_upset": "n_pairs_upset"}
+FEWEST_PAIRS = 20
+"""Of which a goal is called reached or missed."""
 
 
 def read(path: Path) -> list[Labelled]:
@@ -80,7 +83,7 @@ def goals(rows: dict[str, dict[str, Any]], unseen: dict[str, dict[str, float]]) 
     """
     lines = ["| goal | " + " | ".join(rows) + " |", "|---" * (len(rows) + 1) + "|"]
     for key, least in GOALS.items():
-        cells = [_reached(None if row[key] is None else row[key] >= least, cell(row, key)) for row in rows.values()]
+        cells = [_at_least(row, key, least) for row in rows.values()]
         lines.append(f"| `{key}` >= {least:.2f} | " + " | ".join(cells) + " |")
     cells = [_reached(row["ece"] <= row["ece_noise_floor"] + 0.02, cell(row, "ece")) for row in rows.values()]
     lines.append("| `ece` <= noise floor + 0.02 | " + " | ".join(cells) + " |")
@@ -94,6 +97,17 @@ def goals(rows: dict[str, dict[str, Any]], unseen: dict[str, dict[str, float]]) 
     cells = [_reached(r["rm_at_k"][k] >= r["random_at_k"][k], picked(r, k)) for r in rows.values() for k in [widest(r)]]
     lines.append("| best of K not below a random pick | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _at_least(row: dict[str, Any], key: str, least: float) -> str:
+    """A goal of one set, with the pairs it is of where these are counted."""
+    if row[key] is None:
+        return "not measured"
+    n_pairs = row[PAIRS[key]] if key in PAIRS else None
+    told = cell(row, key) + (f" ({n_pairs:,} pairs)" if n_pairs is not None else "")
+    if n_pairs is not None and n_pairs < FEWEST_PAIRS:
+        return f"{told} too few"
+    return _reached(row[key] >= least, told)
 
 
 def _unseen(found: dict[str, dict[str, float]]) -> str:
@@ -121,8 +135,8 @@ def _half_way(found: dict[str, Any]) -> str:
     return _reached(share >= 0.5, picked(found, "8", "_same_policy"))
 
 
-def _reached(reached: bool | None, text: str) -> str:
-    return "not measured" if reached is None else text + (" reached" if reached else " **missed**")
+def _reached(reached: bool, text: str) -> str:
+    return text + (" reached" if reached else " **missed**")
 
 
 def best_of(found: dict[str, Any]) -> str:
@@ -180,6 +194,8 @@ def card(report: dict[str, Any]) -> str:
         candidates=table(report["cross_validated"]),
         about_chosen=about("The chosen one", chosen),
         same_policy=picked(chosen, "3", "_same_policy"),
+        n_same_policy=chosen["n_cells_at_k"]["3"],
+        model_patches=picked(report["dev_patches"]["model"], "8"),
         dev=table(report["dev"]),
         about_dev=about("`default`", report["dev"]["default"]),
         patches=table({f"cross-validated, {name}": row for name, row in report["patches"].items()} | of_dev),

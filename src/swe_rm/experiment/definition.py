@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from swe_rm import config_file
 from swe_rm.errors import SweRmError
-from swe_rm.experiment.measures import FIGURES, is_measure
+from swe_rm.experiment.measures import FIGURES, bounds, is_measure
 from swe_rm.experiment.setting import Setting, complete
 from swe_rm.trajectory import Noun
 
@@ -61,9 +61,24 @@ class Claim(Noun):
     source: str
     figure: str
     """Of a report, as `auc`, `ece` or `rm_at_k.widest`."""
-    better: str
+    better: str | None = None
     """Arm that should have the higher figure, or the lower one where less is better."""
-    than: str
+    than: str | None = None
+    negative: str | None = None
+    """In place of two arms: the one whose figure, a difference in itself as `rise_with_k`, should be below 0."""
+
+    @model_validator(mode="after")
+    def _of_two_arms_or_of_one(self) -> "Claim":
+        if (self.better is None) != (self.than is None) or (self.better is None) == (self.negative is None):
+            raise ValueError("a claim names the arms better and than, or the arm negative")
+        if self.negative is not None and bounds(self.figure)[0] == 0:
+            raise ValueError(f"{self.figure} is never negative")
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """Those that it names."""
+        return tuple(arm for arm in (self.better, self.than, self.negative) if arm is not None)
 
 
 class Published(Noun):
@@ -112,9 +127,11 @@ class Definition(Noun):
         if unknown := [name for name in figures if not is_measure(name)]:
             raise ValueError(f"{unknown[0]} is not measured; there are {', '.join(FIGURES)} and rm_at_k.K")
         named = {*(self.axis.at if self.axis else ()), *(one.arm for one in self.published)}
-        named |= {arm for one in self.claims for arm in (one.better, one.than)}
+        named |= {arm for one in self.claims for arm in one.arms}
         if self.per_value is None and (unknown := sorted(named - self.arms.keys())):
             raise ValueError(f"claims, published or axis: there is no arm {unknown[0]}")
+        if self.axis and (self.per_value or (unplaced := sorted(self.arms.keys() - self.axis.at.keys()))):
+            raise ValueError(f"axis: has no place for {'arms per value' if self.per_value else f'arm {unplaced[0]}'}")
         return self
 
 
@@ -152,7 +169,7 @@ def experiment(
     """The experiment with `more` arms, those that are made of a pool, and with changes that all arms get.
 
     Raises SweRmError where it is not of this profile, where a setting is wrong, where an arm differs from the control
-    in what is not declared, and where two arms are one.
+    in what is not declared, where two arms are one, and where a declared key never varies.
     """
     if profile not in definition.profiles:
         raise SweRmError(f"{definition.name}: is of profile {' or '.join(definition.profiles)}, not {profile}")
@@ -165,7 +182,7 @@ def experiment(
     settings = {
         arm: _setting(definition.name, arm, base, (definition.base, changes or {}, arms[arm])) for arm in ordered
     }
-    _refuse_other_differences(definition, settings)
+    _refuse_other_differences(definition, settings, whole=definition.per_value is None or more is not None)
     return Experiment(definition=definition, profile=profile, settings=settings)
 
 
@@ -208,7 +225,7 @@ def _refuse_given(definition: Definition, layers: Sequence[Changes]) -> None:
             )
 
 
-def _refuse_other_differences(definition: Definition, settings: Mapping[str, Setting]) -> None:
+def _refuse_other_differences(definition: Definition, settings: Mapping[str, Setting], *, whole: bool) -> None:
     flat = {arm: setting.flat() for arm, setting in settings.items()}
     read = {arm: setting.read_by_verifier() for arm, setting in settings.items()}
     control = flat[definition.control]
@@ -224,7 +241,7 @@ def _refuse_other_differences(definition: Definition, settings: Mapping[str, Set
         if twin := next((other for other in flat if other != arm and read[other] == read[arm]), None):
             told = "" if flat[twin] == mine else f": {settings[arm].verifier} does not read what they differ in"
             raise SweRmError(f"{definition.name}: arms {arm} and {twin} are one{told}")
-    if len(flat) > 1 and (idle := [key for key in definition.varies if key not in varied]):
+    if whole and (idle := [key for key in definition.varies if key not in varied]):
         raise SweRmError(f"{definition.name}: {', '.join(idle)} may vary and does not")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from swe_rm.errors import RecordError, SweRmError
 from swe_rm.experiment.cell import RESULT_FILE, Result, read_result
-from swe_rm.experiment.definition import Claim, Definition, Published
+from swe_rm.experiment.definition import Axis, Claim, Definition, Published
 from swe_rm.experiment.measures import FIGURES, bounds
 from swe_rm.experiment.running import CELLS_FOLDER, Planned, read_planned
 from swe_rm.figures import BIASED, LOWER_IS_BETTER, Figures, Measured, pool_from
@@ -47,7 +47,7 @@ class ClaimFound(Noun):
 
     claim: Claim
     difference: Figure | None
-    """better - than, in the figure."""
+    """better - than in the figure, or the figure itself of the arm that is named alone."""
     standing: Standing
 
 
@@ -60,6 +60,7 @@ class Findings(Noun):
     profile: str
     control: str
     varies: tuple[str, ...]
+    axis: Axis | None
     digest: str
     arms: tuple[ArmFound, ...]
     k: int
@@ -90,13 +91,18 @@ class Findings(Noun):
     """Cells that are not finished."""
 
 
-def findings(out: Path, name: str) -> Findings:
-    """What the finished cells of an experiment tell. Raises SweRmError where the control has none, or arms were
-    measured on other attempts; an arm that has none is left out, and its cells stand in `missing`.
+def findings(out: Path, definition: Definition) -> Findings:
+    """What the finished cells of an experiment tell.
+
+    Title, question, axis, claims and published figures are those of `definition`, so that words can be mended after
+    a run. Raises SweRmError where the run is of a definition that differs in anything else, where the control has no
+    finished cell, or arms were measured on other attempts; an arm that has none is left out, and its cells stand in
+    `missing`.
     """
+    name = definition.name
     planned = read_planned(out / name)
-    results, missing = _results(out, planned)
-    definition = planned.experiment.definition
+    _refuse_other_run(out / name, definition, planned.experiment.definition)
+    results, missing = _results(out, planned, definition.axis)
     if definition.control not in results:
         raise SweRmError(f"{name}: no cell of the control, {definition.control}, is finished")
     measured = _common(name, results)
@@ -116,6 +122,7 @@ def findings(out: Path, name: str) -> Findings:
         profile=planned.experiment.profile,
         control=definition.control,
         varies=definition.varies,
+        axis=definition.axis,
         digest=planned.digest,
         arms=arms,
         k=k,
@@ -142,9 +149,15 @@ def findings(out: Path, name: str) -> Findings:
     )
 
 
-def _results(out: Path, planned: Planned) -> tuple[dict[str, dict[int, Result]], list[str]]:
+def _refuse_other_run(folder: Path, given: Definition, there: Definition) -> None:
+    words = {"title", "question", "axis", "claims", "published"}
+    mine, theirs = given.model_dump(exclude=words), there.model_dump(exclude=words)
+    if differing := [key for key in mine if mine[key] != theirs[key]]:
+        raise SweRmError(f"{folder}: is a run of {there.name} with other {', '.join(differing)}; give another --out")
+
+
+def _results(out: Path, planned: Planned, axis: Axis | None) -> tuple[dict[str, dict[int, Result]], list[str]]:
     """Arm -> seed -> what it left, in the plan's order or along the axis; a line for each that is not finished."""
-    axis = planned.experiment.definition.axis
     arms = sorted(planned.experiment.settings, key=lambda arm: axis.at.get(arm, 0) if axis else 0)
     found: dict[str, dict[int, Result]] = {arm: {} for arm in arms}
     missing = []
@@ -282,20 +295,26 @@ def _apart(one: Draws, other: Draws, mine: Sequence[int], theirs: Sequence[int])
 
 
 def _claim(claim: Claim, draws: Mapping[str, Mapping[str, Draws]], seeds: Mapping[str, tuple[int, ...]]) -> ClaimFound:
-    if not all(claim.figure in draws.get(arm, ()) for arm in (claim.better, claim.than)):
+    if not all(claim.figure in draws.get(arm, ()) for arm in claim.arms):
         return ClaimFound(claim=claim, difference=None, standing="not measured")
-    one, other = draws[claim.better][claim.figure], draws[claim.than][claim.figure]
-    apart = _apart(one, other, seeds[claim.better], seeds[claim.than])
-    return ClaimFound(claim=claim, difference=apart, standing=_standing(claim.figure, apart))
+    mine = [(draws[arm][claim.figure], seeds[arm]) for arm in claim.arms]
+    if claim.negative is not None:
+        (one, _), lower = mine[0], True
+        apart: Figure | None = one.figure(bounds(claim.figure))
+    else:
+        (one, own), (other, others) = mine
+        apart, lower = _apart(one, other, own, others), claim.figure in LOWER_IS_BETTER
+    return ClaimFound(claim=claim, difference=apart, standing=_standing(apart, lower=lower))
 
 
-def _standing(figure: str, apart: Figure | None) -> Standing:
+def _standing(apart: Figure | None, *, lower: bool) -> Standing:
+    """Whether a difference lies on the side that was expected, below 0 or above."""
     if apart is None or apart.value is None:
         return "not measured"
     low, high = apart.interval or (0.0, 0.0)
     if low <= 0 <= high:
         return "not told apart"
-    return "agrees" if (high < 0) == (figure in LOWER_IS_BETTER) else "disagrees"
+    return "agrees" if (high < 0) == lower else "disagrees"
 
 
 def _settings(planned: Planned, results: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

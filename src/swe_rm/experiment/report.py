@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from swe_rm.errors import MissingExtraError
-from swe_rm.experiment.definition import Axis, Definition
+from swe_rm.experiment.definition import Axis, Claim
 from swe_rm.experiment.findings import ArmFound, Findings
 from swe_rm.experiment.measures import FIGURES
 from swe_rm.figures import LOWER_IS_BETTER
 from swe_rm.spread import Figure
 
-_DRAWN = ("auc", "auc_same_policy_task", "ece", "gain_at_k")
+_DRAWN = ("auc", "auc_within_policy", "auc_same_policy_task", "ece", "gain_at_k")
 """Figures with a panel of their own; the last panel is RM@K over K."""
+_COLUMNS = 3
 _KS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 """Columns of RM@K; the curves have every K."""
-_CHANCE = ("auc", "auc_same_policy_task")
-"""Figures that are 0.5 by chance."""
+_NOTHING = {"auc": 0.5, "auc_within_policy": 0.5, "auc_same_policy_task": 0.5, "gain_at_k": 0.0}
+"""What a figure is by chance."""
 _ROW = 0.22
 """Inches of an arm where arms are rows."""
 _FEW = 7
@@ -99,13 +100,17 @@ def _claims(found: Findings) -> str:
         [
             one.claim.text,
             one.claim.source,
-            f"{FIGURES.get(one.claim.figure, one.claim.figure)}: {one.claim.better} - {one.claim.than}",
+            f"{FIGURES.get(one.claim.figure, one.claim.figure)}: {_compared(one.claim)}",
             "-" if one.difference is None else _cell(one.difference.value, one.difference.interval, "+"),
             f"**{one.standing}**",
         ]
         for one in found.claims
     ]
     return f"## What was expected\n\n{_table(['expected', 'by', 'figure', 'found', ''], rows)}" if rows else ""
+
+
+def _compared(claim: Claim) -> str:
+    return f"{claim.negative}, below 0" if claim.negative else f"{claim.better} - {claim.than}"
 
 
 def _published(found: Findings) -> str:
@@ -115,10 +120,7 @@ def _published(found: Findings) -> str:
             one.arm,
             FIGURES.get(one.figure, one.figure),
             f"{one.value:g}",
-            _cell(mine[one.arm].metrics.get(one.figure), mine[one.arm].intervals.get(one.figure))
-            + _base(found, one.figure)
-            if one.arm in mine
-            else "-",
+            _ours(found, mine[one.arm], one.figure) if one.arm in mine else "-",
             one.source,
         ]
         for one in found.published
@@ -130,9 +132,16 @@ def _published(found: Findings) -> str:
     )
 
 
-def _base(found: Findings, figure: str) -> str:
-    """What a figure over K stands on here: the paper's pool resolves otherwise, and its K is another."""
-    return f", K = {found.k}, random pick {_plain(found.random_at_k)}" if figure.startswith("rm_at_k") else ""
+def _ours(found: Findings, arm: ArmFound, figure: str) -> str:
+    """An arm's own figure; one over K with what it stands on: the paper's pool resolves otherwise."""
+    if not figure.startswith("rm_at_k."):
+        return _cell(arm.metrics[figure], arm.intervals[figure])
+    at = figure.removeprefix("rm_at_k.")
+    k = found.k if at == "widest" else int(at)
+    if k not in arm.rm_at_k:
+        return f"not measured, K is {found.k} at most"
+    value = arm.rm_at_k[k]
+    return f"{_cell(value.value, value.interval)}, K = {k}, random pick {_plain(found.random_at_k)}"
 
 
 def _settings(found: Findings) -> str:
@@ -172,28 +181,27 @@ def _difference(figure: Figure | None) -> str:
     return f"**{told}**" if shown else told
 
 
-def draw(found: Findings, definition: Definition, file: Path) -> None:
+def draw(found: Findings, file: Path) -> None:
     """The figures of every arm with their intervals, and RM@K over K. Raises MissingExtraError without matplotlib."""
     try:
         import matplotlib
     except ImportError:
         raise MissingExtraError("matplotlib", "eval") from None
     matplotlib.use("svg")
-    matplotlib.rcParams |= {"svg.hashsalt": "swe-rm", "svg.fonttype": "none", "font.size": 9}
+    matplotlib.rcParams |= {"svg.hashsalt": "swe-rm", "svg.fonttype": "none", "font.size": 10}
     from matplotlib import pyplot
 
-    height = 3.6 if definition.axis else max(3.6, 1.4 + _ROW * len(found.arms))
-    size = (3.4 * (len(_DRAWN) + 1), height)
-    figure, panels = pyplot.subplots(1, len(_DRAWN) + 1, figsize=size, layout="constrained")
-    for place, (panel, name) in enumerate(zip(panels, _DRAWN, strict=False)):
-        if definition.axis:
-            _draw_along(panel, found, name, definition.axis)
+    height = 3.2 if found.axis else max(3.2, 1 + _ROW * len(found.arms))
+    figure, panels = pyplot.subplots(2, _COLUMNS, figsize=(4.2 * _COLUMNS, 2 * height), layout="constrained")
+    for place, (panel, name) in enumerate(zip(panels.flat, _DRAWN, strict=False)):
+        if found.axis:
+            _draw_along(panel, found, name, found.axis)
         else:
-            _draw_beside(panel, found, name, named=place == 0)
+            _draw_beside(panel, found, name, named=place % _COLUMNS == 0)
         less = " (less is better)" if name in LOWER_IS_BETTER else ""
-        panel.set(title=f"{FIGURES[name]}{less}")
+        panel.set(title=f"{FIGURES[name].replace('@K', f'@{found.k}')}{less}")
         panel.grid(alpha=0.3)
-    _draw_curves(panels[-1], found)
+    _draw_curves(panels.flat[-1], found)
     figure.suptitle(found.title)
     figure.savefig(file, metadata={"Date": None})
     pyplot.close(figure)
@@ -201,13 +209,12 @@ def draw(found: Findings, definition: Definition, file: Path) -> None:
 
 def _draw_along(panel: Any, found: Findings, name: str, axis: Axis) -> None:
     """A figure over the factor, where that is a number."""
-    arms = [arm for arm in found.arms if arm.metrics[name] is not None and arm.name in axis.at]
-    arms.sort(key=lambda arm: axis.at[arm.name])
+    arms = sorted((arm for arm in found.arms if arm.metrics[name] is not None), key=lambda arm: axis.at[arm.name])
     xs, ys = [axis.at[arm.name] for arm in arms], [arm.metrics[name] for arm in arms]
     errors = [[_reach(arm, name, side) for arm in arms] for side in (0, 1)]
     panel.errorbar(xs, ys, yerr=errors, fmt="o-", capsize=2)
-    if name in _CHANCE:
-        panel.axhline(0.5, color="grey", linestyle=":", linewidth=1)
+    if name in _NOTHING:
+        panel.plot(xs, [_NOTHING[name]] * len(xs), color="grey", linestyle=":", linewidth=1)
     if axis.logarithmic:
         panel.set_xscale("log", base=2)
     panel.set_xticks(xs, [f"{x:g}" for x in xs])
@@ -220,8 +227,9 @@ def _draw_beside(panel: Any, found: Findings, name: str, *, named: bool) -> None
     rows = [(row, arm) for row, arm in enumerate(found.arms) if arm.metrics[name] is not None]
     errors = [[_reach(arm, name, side) for _, arm in rows] for side in (0, 1)]
     panel.errorbar([arm.metrics[name] for _, arm in rows], [row for row, _ in rows], xerr=errors, fmt="o", capsize=2)
-    if name in _CHANCE:
-        panel.axvline(0.5, color="grey", linestyle=":", linewidth=1)
+    if name in _NOTHING:
+        ends = -0.5, len(found.arms) - 0.5
+        panel.plot([_NOTHING[name]] * 2, ends, color="grey", linestyle=":", linewidth=1)
     panel.set_yticks(range(len(found.arms)), [arm.name if named else "" for arm in found.arms])
     panel.set_ylim(len(found.arms) - 0.5, -0.5)
 
@@ -232,9 +240,15 @@ def _reach(arm: ArmFound, name: str, side: int) -> float:
 
 
 def _draw_curves(panel: Any, found: Findings) -> None:
+    """RM@K over K, and what a random pick has, at any K the same."""
+    from matplotlib.ticker import MaxNLocator
+
     for arm in found.arms[:_FEW]:
         ks = sorted(arm.rm_at_k)
         panel.plot(ks, [arm.rm_at_k[k].value for k in ks], label=arm.name)
+    if found.random_at_k is not None:
+        panel.plot([1, found.k], [found.random_at_k] * 2, color="grey", linestyle=":", label="random pick")
     panel.set(title="RM@K" if len(found.arms) <= _FEW else f"RM@K, the first {_FEW} arms", xlabel="K")
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.grid(alpha=0.3)
-    panel.legend(fontsize=7, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    panel.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

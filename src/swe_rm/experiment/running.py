@@ -142,7 +142,6 @@ class _Pools:
         self.files = files
         self.digests = files.digests()
         """Of what the files hold; where they lie does not count."""
-        self.first: Plan | None = None
         self.refusals: list[str] = []
         """A line for each record that could not be read."""
         self._watch = watch
@@ -159,9 +158,7 @@ class _Pools:
         if reading not in self._gathered:
             found = self._gathered[reading] = gather(config, engine("local", 1), self._watch)
             self.refusals = self.refusals or [str(one) for one in found.pile.refusals]
-        plan = decide(self._gathered[reading], config)
-        self.first = self.first or plan
-        return plan
+        return decide(self._gathered[reading], config)
 
     def values(self, control: Setting, definition: Definition) -> list[str]:
         """The values that arms are made of, in the part that is trained on."""
@@ -171,8 +168,15 @@ class _Pools:
         counts = Counter(getattr(row, wanted.of) for row in rows)
         found = sorted(value for value, n in counts.items() if n >= wanted.at_least)
         if len(found) < 2:  # alone and without are then the same
-            raise SweRmError(f"{definition.name}: {len(found)} {wanted.of} has {wanted.at_least} attempts, not two")
+            raise SweRmError(
+                f"{definition.name}{_meant(definition)}: needs two of {wanted.of} with {wanted.at_least} attempts to "
+                f"train on, and there {'is one' if found else 'is none'}"
+            )
         return found
+
+
+def _meant(definition: Definition) -> str:
+    return " (meant for swe-rm playground rollout)" if definition.pool == "playground" else ""
 
 
 def _unsampled(config: MixConfig) -> MixConfig:
@@ -186,8 +190,7 @@ def _cell(made: Experiment, arm: str, seed: int, files: Files, out: Path, pools:
     try:
         plan = pools.plan(setting.mix_of(files, seed))
     except SweRmError as error:
-        meant = " (meant for swe-rm playground rollout)" if made.definition.pool == "playground" else ""
-        raise SweRmError(f"{name}{meant}: {error}") from None
+        raise SweRmError(f"{name}{_meant(made.definition)}: {error}") from None
     attempts = {part: tuple(row.attempt_id for row in rows) for part, rows in plan.parts.items()}
     if not any(fnmatchcase(row.policy, setting.judged) for row in plan.parts[HELD]):
         raise SweRmError(f"{name}: judged: {setting.judged}: no attempt to measure on is by such a policy")
@@ -252,9 +255,8 @@ def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools
         )
         for one in planned
     )  # fmt: skip
-    first = pools.first
-    assert first is not None
-    ledger = first.manifest.ledger
+    control = made.settings[made.definition.control]
+    ledger = pools.plan(control.mix_of(pools.files, made.definition.seeds[0])).manifest.ledger
     whole = Planned(
         experiment=made,
         inputs=_inputs(pools.digests),

@@ -109,10 +109,10 @@ def report(
     files = {ending: reports / f"{definition.name}.{ending}" for ending in ("md", "json", "svg")}
     for file in files.values():
         check_writable(file)
-    found = findings(out, definition.name)
+    found = findings(out, definition)
     files["md"].write_text(markdown(found), encoding="utf-8")
     files["json"].write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    draw(found, definition, files["svg"])
+    draw(found, files["svg"])
     for line in found.missing:
         say(line)
     say(f"{files['md']}: {len(found.arms)} arms, {found.n_attempts:,} attempts at {found.n_tasks:,} tasks")
