@@ -41,7 +41,8 @@ def test_overrides_reach_into_groups(tmp_path: Path) -> None:
         ("name: a", "wick={length: 1, length: 2}", "--set wick={length: 1, length: 2}: length stands twice"),
         ("name: a", "name", "--set name: expected key=value"),
         ("name: a", "name.first=b", "--set name.first=b: name is not a group of keys"),
-        ("name: a", "name=[", "--set name=.: while parsing"),
+        ("name: a", "name=[", r"--set name=\[: expected the node content, but found its end$"),
+        ("name: a", "name=*", r"--set name=\*: expected alphabetic or numeric character, but found its end$"),
     ],
 )
 def test_what_is_wrong_is_one_line(text: str, override: str, said: str, tmp_path: Path) -> None:

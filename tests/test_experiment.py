@@ -17,11 +17,11 @@ from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.evaluate import evaluate
 from swe_rm.experiment import cell as cells
 from swe_rm.experiment.cell import Cell, Result
-from swe_rm.experiment.definition import Definition, PerValue, arms_per_value, experiment, known, load
-from swe_rm.experiment.findings import FIGURES, Findings, findings
+from swe_rm.experiment.definition import Definition, Experiment, PerValue, arms_per_value, experiment, known, load
+from swe_rm.experiment.findings import FIGURES, Findings, findings, of_each_arm
 from swe_rm.experiment.report import draw, markdown
 from swe_rm.experiment.running import _inputs, read_planned, run
-from swe_rm.experiment.setting import Files, complete
+from swe_rm.experiment.setting import Files, Setting, complete
 from swe_rm.experiment.view import shown
 from swe_rm.render import rendered_text
 from swe_rm.sources import open_pile
@@ -165,6 +165,13 @@ def test_an_experiment_whose_arms_differ_elsewhere_does_not_exist(changes: dict[
     with pytest.raises(SweRmError, match=reason) as raised:
         experiment(definition(**changes), "cpu")
     assert "\n" not in str(raised.value)
+
+
+def test_the_noun_itself_refuses_arms_that_differ_elsewhere() -> None:
+    made = experiment(definition(), "cpu")
+    other = made.settings["less"].model_copy(update={"view": "issue"})
+    with pytest.raises(SweRmError, match="arm less differs from more in view, and only"):
+        Experiment(definition=made.definition, profile="cpu", settings={**made.settings, "less": other})
 
 
 @pytest.mark.parametrize(
@@ -401,14 +408,34 @@ def test_a_cell_is_run_once_by_whatever_experiment(pile: Path, finished: Path) -
 def test_the_same_experiment_with_other_settings_or_files_is_refused(
     pile: Path, finished: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(SweRmError, match="holds small with other settings; give another --out"):
+    told = r"holds small with other settings \(label_noise\); give another --out"
+    with pytest.raises(SweRmError, match=told):
         run(definition(), "cpu", Files(data=(pile,)), finished, changes={"label_noise": 0.2}, say=lambda _: None)
+    arms = definition(arms={"more": {}, "least": {"mix.sample.total": 10}}, axis=None, claims=[], seeds=[1, 2, 3])
+    with pytest.raises(SweRmError, match=r"with other settings \(arms, seeds\)"):
+        run(arms, "cpu", Files(data=(pile,)), finished, say=lambda _: None)
     fewer = tmp_path / "fewer.jsonl"
     fewer.write_text("".join(pile.read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(SweRmError, match="holds small with other files; give another --out"):
         run(definition(), "cpu", Files(data=(fewer,)), finished, say=lambda _: None)
     with pytest.raises(SweRmError, match=r"small/more/seed-0: .*total"):
         run(definition(base={**SMALL["base"], "mix.sample.total": 4000}), "cpu", Files(data=(pile,)), tmp_path)
+
+
+def test_a_damaged_plan_is_named_and_one_whose_arms_differ_elsewhere(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    plan = json.loads((finished / "small" / "experiment.json").read_text())
+    (folder / "experiment.json").write_text("{")
+    with pytest.raises(RecordError, match=r"experiment\.json: is no plan of a run: Invalid JSON"):
+        read_planned(folder)
+    (folder / "experiment.json").write_text(json.dumps({**plan, "read": "many"}))
+    with pytest.raises(RecordError, match=r"experiment\.json: read: is no plan of a run: Input should be"):
+        read_planned(folder)
+    plan["experiment"]["settings"]["less"]["view"] = "issue"
+    (folder / "experiment.json").write_text(json.dumps(plan))
+    with pytest.raises(SweRmError, match="arm less differs from more in view, and only"):
+        read_planned(folder)
 
 
 def test_a_damaged_result_is_named(pile: Path, tmp_path: Path) -> None:
@@ -501,7 +528,7 @@ def test_the_reports_that_are_kept_are_what_their_figures_say(name: str, tmp_pat
         said.axis,
         said.varies,
     )
-    assert tuple(one.claim for one in found.claims) == said.claims
+    assert [one.claim for one in found.claims] == of_each_arm(said.claims, [arm.name for arm in found.arms])
     draw(found, tmp_path / "drawn.svg")
     drawn = (tmp_path / "drawn.svg").read_text()
     assert all(f">{arm.name}<" in drawn for arm in found.arms)
@@ -528,6 +555,16 @@ def test_a_claim_of_one_arm_is_held_against_0(finished: Path, tmp_path: Path) ->
     assert rises.difference.value == pytest.approx(findings(tmp_path, claimed).arms[0].metrics["rise_with_k"])
     _with_scores(finished, tmp_path, dict.fromkeys(("more", "less"), lambda r, s: 0.5))
     assert {one.standing for one in findings(tmp_path, claimed).claims} == {"not told apart"}
+
+
+def test_a_claim_of_a_pattern_is_one_of_each_arm_that_it_fits(finished: Path) -> None:
+    claim = SMALL["claims"][0]
+    made = definition(
+        claims=[{**claim, "than": "le*"}, {**claim, "than": "only-*"}], axis=None,
+        per_value={"of": "repo", "key": "mix.sample.repos"},
+    )  # fmt: skip
+    each = of_each_arm(made.claims, ["more", "less", "least"])
+    assert [one.than for one in each] == ["less", "least", "only-*"]
 
 
 def test_published_figures_over_k_stand_beside_those_of_that_k(finished: Path) -> None:
@@ -601,6 +638,8 @@ def test_the_verbs(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
         assert {"name", "seeds", "metrics", "intervals"} <= arm.keys()
         assert arm["metrics"].keys() == arm["intervals"].keys() == FIGURES.keys()
     text = (reports / "small.md").read_text()
+    assert content["changes"] == {"train.balance": "policy"}
+    assert "All arms, by --set: `train.balance`: policy." in text
     for part in ("# Small", "Is it small?", "| **more** |", "more is better", "nowhere", "`mix.sample.total`: 20"):
         assert part in text
     assert (reports / "small.svg").read_text().startswith("<?xml")
@@ -612,7 +651,27 @@ def test_the_verbs(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     for name in ("policy_mixture_logged", "source_composition_logged", "Varies: label_noise."):
         assert name in listed  # whole at any width
     assert main(["experiment", "report", "data_scale", "--out", str(out)]) == 1
-    assert "is no run of an experiment" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"swe-rm: {out}/data_scale: holds no run; swe-rm experiment run makes one\n"
+
+
+@pytest.mark.parametrize("name", known())
+def test_a_definition_that_is_shown_is_the_same_as_a_file(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["experiment", "show", name]) == 0
+    (tmp_path / "mine.yaml").write_text(capsys.readouterr().out)
+    assert load(str(tmp_path / "mine.yaml")) == load(name)
+
+
+def test_settings_of_30b_are_shown_and_not_run(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment", "show", "loss", "--profile", "30b-a3b"]) == 0
+    shown_ = yaml.safe_load(capsys.readouterr().out)
+    settings = experiment(load("loss"), "30b-a3b").settings
+    assert {arm: Setting.model_validate(content) for arm, content in shown_.items()} == settings
+    words = ["experiment", "run", "loss", "--profile", "30b-a3b", "--data", str(pile), "--out", str(tmp_path)]
+    assert main(words) == 1
+    assert "30b-a3b is settings alone" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_language_model_goes_from_one_warm_up_through_every_arm(pile: Path, tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from swe_rm.errors import SweRmError
 
+_ENDS = (r"'\x00'", "'<stream end>'")
+"""What PyYAML calls the end of a text."""
 C = TypeVar("C", bound=BaseModel)
 
 
@@ -24,8 +26,8 @@ def load(kind: type[C], path: Path, overrides: Sequence[str], what: str) -> C:
         return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise SweRmError(f"{path}: {where}{': ' if where else ''}{first['msg']}") from None
+        where, reason = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise SweRmError(f"{path}: {where}{': ' if where else ''}{reason}") from None
 
 
 def content(path: Path, what: str) -> dict[str, Any]:
@@ -49,7 +51,10 @@ def parsed(override: str) -> tuple[str, Any]:
     try:
         return key, _read(value)
     except yaml.YAMLError as error:
-        raise SweRmError(f"--set {override}: {' '.join(str(error).split())}") from None
+        wrong = getattr(error, "problem", None) or " ".join(str(error).split())
+        for end in _ENDS:
+            wrong = wrong.replace(end, "its end")
+        raise SweRmError(f"--set {override}: {wrong}") from None
 
 
 def put(values: dict[str, Any], key: str, value: Any) -> None:

@@ -64,6 +64,7 @@ class Claim(Noun):
     better: str | None = None
     """Arm that should have the higher figure, or the lower one where less is better."""
     than: str | None = None
+    """An arm, or a pattern of arms: then it is claimed of each."""
     negative: str | None = None
     """In place of two arms: the one whose figure, a difference in itself as `rise_with_k`, should be below 0."""
 
@@ -136,17 +137,28 @@ class Definition(Noun):
 
 
 class Experiment(Noun):
-    """An experiment whose arms are known, each complete."""
+    """An experiment whose arms are known, each complete.
+
+    Raises SweRmError where an arm differs from the control in what is not declared, where two arms are one, and where
+    a declared key never varies.
+    """
 
     definition: Definition
     profile: Profile
     settings: dict[str, Setting]
     """By arm; the control is the first."""
+    changes: Changes = Field(default={})
+    """What all arms got in place of the profile's and the definition's values."""
 
     @property
     def name(self) -> str:
         """Of the definition."""
         return self.definition.name
+
+    @model_validator(mode="after")
+    def _differs_where_it_says(self) -> "Experiment":
+        _refuse_other_differences(self.definition, self.settings)
+        return self
 
 
 def known() -> list[str]:
@@ -168,8 +180,8 @@ def experiment(
 ) -> Experiment:
     """The experiment with `more` arms, those that are made of a pool, and with changes that all arms get.
 
-    Raises SweRmError where it is not of this profile, where a setting is wrong, where an arm differs from the control
-    in what is not declared, where two arms are one, and where a declared key never varies.
+    Raises SweRmError where it is not of this profile, where a setting is wrong, where a change is of what varies, and
+    where it may not exist.
     """
     if profile not in definition.profiles:
         raise SweRmError(f"{definition.name}: is of profile {' or '.join(definition.profiles)}, not {profile}")
@@ -177,13 +189,15 @@ def experiment(
     arms = {**definition.arms, **(more or {})}
     _refuse_given(definition, [definition.base, changes or {}, *arms.values()])
     if taken := [key for key in changes or {} if _declared(key, definition.varies)]:
-        raise SweRmError(f"{definition.name}: {taken[0]} is what varies: no --set for all arms")
+        raise SweRmError(
+            f"{definition.name}: {taken[0]} is what varies: no --set for all arms; change a copy of the definition "
+            f"(swe-rm experiment show {definition.name})"
+        )
     ordered = [definition.control, *(name for name in arms if name != definition.control)]
     settings = {
         arm: _setting(definition.name, arm, base, (definition.base, changes or {}, arms[arm])) for arm in ordered
     }
-    _refuse_other_differences(definition, settings, whole=definition.per_value is None or more is not None)
-    return Experiment(definition=definition, profile=profile, settings=settings)
+    return Experiment(definition=definition, profile=profile, settings=settings, changes=changes or {})
 
 
 def arms_per_value(wanted: PerValue, values: Sequence[str]) -> dict[str, Changes]:
@@ -225,7 +239,7 @@ def _refuse_given(definition: Definition, layers: Sequence[Changes]) -> None:
             )
 
 
-def _refuse_other_differences(definition: Definition, settings: Mapping[str, Setting], *, whole: bool) -> None:
+def _refuse_other_differences(definition: Definition, settings: Mapping[str, Setting]) -> None:
     flat = {arm: setting.flat() for arm, setting in settings.items()}
     read = {arm: setting.read_by_verifier() for arm, setting in settings.items()}
     control = flat[definition.control]
@@ -241,6 +255,7 @@ def _refuse_other_differences(definition: Definition, settings: Mapping[str, Set
         if twin := next((other for other in flat if other != arm and read[other] == read[arm]), None):
             told = "" if flat[twin] == mine else f": {settings[arm].verifier} does not read what they differ in"
             raise SweRmError(f"{definition.name}: arms {arm} and {twin} are one{told}")
+    whole = definition.per_value is None or settings.keys() > definition.arms.keys()  # arms of a pool are known late
     if whole and (idle := [key for key in definition.varies if key not in varied]):
         raise SweRmError(f"{definition.name}: {', '.join(idle)} may vary and does not")
 

@@ -1,6 +1,7 @@
 """What an experiment found: every arm's figures over seeds and tasks, their differences from the control's, claims."""
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from swe_rm.experiment.cell import RESULT_FILE, Result, read_result
 from swe_rm.experiment.definition import Axis, Claim, Definition, Published
 from swe_rm.experiment.measures import FIGURES, bounds
 from swe_rm.experiment.running import CELLS_FOLDER, Planned, read_planned
+from swe_rm.experiment.setting import HELD
 from swe_rm.figures import BIASED, LOWER_IS_BETTER, Figures, Measured, pool_from
 from swe_rm.metrics import Flags, Floats
 from swe_rm.resampling import resample_weights
@@ -79,6 +81,10 @@ class Findings(Noun):
     refused: int
     """Records that could not be read."""
     dropped: dict[str, int]
+    held: int
+    """Attempts at the tasks that are kept apart, of which some or all are measured on."""
+    changes: dict[str, Any]
+    """What all arms have in place of the profile's and the definition's values, by dotted key."""
     inputs: dict[str, str]
     settings: dict[str, dict[str, Any]]
     """Arm -> declared keys in which it differs from the control."""
@@ -134,11 +140,13 @@ def findings(out: Path, definition: Definition) -> Findings:
         base_rate=float(np.mean(measured.resolved)),
         random_at_k=plain.random_at_k.get(k),
         pass_at_k=plain.pass_at_k.get(k),
-        claims=tuple(_claim(claim, draws, seeds) for claim in definition.claims),
+        claims=tuple(_claim(claim, draws, seeds) for claim in of_each_arm(definition.claims, [*results])),
         published=definition.published,
         read=planned.read,
         refused=planned.refused,
         dropped=planned.dropped,
+        held=planned.cells[0].drawn[HELD],
+        changes=planned.experiment.changes,
         inputs=planned.inputs,
         settings=_settings(planned, results),
         of_all=planned.experiment.settings[definition.control].flat(),
@@ -292,6 +300,15 @@ def _apart(one: Draws, other: Draws, mine: Sequence[int], theirs: Sequence[int])
     if not both:
         return None
     return one.of([mine.index(s) for s in both]).minus(other.of([theirs.index(s) for s in both])).figure((-1.0, 1.0))
+
+
+def of_each_arm(claims: Sequence[Claim], arms: Sequence[str]) -> list[Claim]:
+    """A claim for each arm that its pattern fits; as it is where that fits none."""
+    found = []
+    for claim in claims:
+        fits = [arm for arm in arms if claim.than and fnmatchcase(arm, claim.than)]
+        found += [claim.model_copy(update={"than": arm}) for arm in fits] or [claim]
+    return found
 
 
 def _claim(claim: Claim, draws: Mapping[str, Mapping[str, Draws]], seeds: Mapping[str, tuple[int, ...]]) -> ClaimFound:

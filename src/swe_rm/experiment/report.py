@@ -1,6 +1,6 @@
 """The report of an experiment as Markdown, and its figures as a picture."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +49,29 @@ def _setup(found: Findings) -> str:
         f"Profile {found.profile}, {len(found.arms)} arms, {seeds} seeds each, digest `{found.digest}`. "
         f"Arms differ from `{found.control}` in {', '.join(f'`{key}`' for key in found.varies)} alone.",
         f"Read {found.read:,} attempts{refused}; left out by the control's mix: {dropped}. "
-        f"Measured on {found.n_attempts:,} attempts at {found.n_tasks:,} tasks that no arm trained on, "
+        f"Of {found.held:,} at tasks that no arm trained on, measured on {_of_held(found)}, "
         f"{found.base_rate:.1%} resolved.",
         f"K is {found.k}, the widest that half of these tasks have: "
         f"RM@K is over the {found.n_tasks_at_k:,} tasks with that many (random pick {random}, oracle {oracle}). "
         "In brackets 95% over seeds and tasks.",
         f"Pairs of one policy and task: {found.n_pairs_same_policy_task:,}; upsets: {found.n_pairs_upset:,}. Where "
-        "these are few their figures say little.",
+        "these are few their figures say little. Policies are taken by their whole names.",
+        *([f"All arms, by --set: {_listed(found.changes)}."] if found.changes else []),
         *(f"Left out: {line}." for line in found.missing),
     ]
     return "\n\n".join(lines)
+
+
+def _of_held(found: Findings) -> str:
+    """How many of the attempts held out are measured on, and by which keys they were chosen."""
+    keys = ("judged", "judged_per_task", "judged_most")
+    chosen = {key: found.of_all[key] for key in keys if found.of_all.get(key) not in (None, "*")}
+    by = f" ({_listed(chosen)})" if chosen else ""
+    return f"{found.n_attempts:,} at {found.n_tasks:,} tasks{by}"
+
+
+def _listed(keys: Mapping[str, Any]) -> str:
+    return "; ".join(f"`{key}`: {value}" for key, value in keys.items())
 
 
 def _figures(found: Findings) -> str:
@@ -145,11 +158,7 @@ def _ours(found: Findings, arm: ArmFound, figure: str) -> str:
 
 
 def _settings(found: Findings) -> str:
-    rows = [
-        [name, *("; ".join(f"`{key}`: {value}" for key, value in keys.items()),)]
-        for name, keys in found.settings.items()
-        if keys
-    ]
+    rows = [[name, _listed(keys)] for name, keys in found.settings.items() if keys]
     inputs = "\n".join(f"- `{name}` sha256 {digest[:16]}" for name, digest in found.inputs.items())
     made = ", ".join(f"{name} {version}" for name, version in found.versions.items())
     return (
@@ -239,16 +248,26 @@ def _reach(arm: ArmFound, name: str, side: int) -> float:
     return 0.0 if bounds is None or value is None else abs(bounds[side] - value)
 
 
+def _named_curves(found: Findings) -> set[str]:
+    """All arms where they are few; of many the control and those that end best and worst."""
+    if len(found.arms) <= _FEW:
+        return {arm.name for arm in found.arms}
+    ends = sorted(found.arms, key=lambda arm: arm.rm_at_k[found.k].value or 0.0)
+    return {found.control, ends[0].name, ends[-1].name}
+
+
 def _draw_curves(panel: Any, found: Findings) -> None:
     """RM@K over K, and what a random pick has, at any K the same."""
     from matplotlib.ticker import MaxNLocator
 
-    for arm in found.arms[:_FEW]:
+    named = _named_curves(found)
+    for arm in found.arms:
         ks = sorted(arm.rm_at_k)
-        panel.plot(ks, [arm.rm_at_k[k].value for k in ks], label=arm.name)
+        told = {"label": arm.name} if arm.name in named else {"color": "lightgrey", "linewidth": 1, "zorder": 1}
+        panel.plot(ks, [arm.rm_at_k[k].value for k in ks], **told)
     if found.random_at_k is not None:
         panel.plot([1, found.k], [found.random_at_k] * 2, color="grey", linestyle=":", label="random pick")
-    panel.set(title="RM@K" if len(found.arms) <= _FEW else f"RM@K, the first {_FEW} arms", xlabel="K")
+    panel.set(title="RM@K" if len(found.arms) <= _FEW else f"RM@K, {len(found.arms)} arms", xlabel="K")
     panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panel.grid(alpha=0.3)
     panel.legend(fontsize=9, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

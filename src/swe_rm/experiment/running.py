@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from swe_rm import jobs, made_with, output
 from swe_rm.errors import RecordError, SweRmError
@@ -277,18 +277,37 @@ def _keep(folder: Path, made: Experiment, planned: Sequence[Cell], pools: _Pools
 
 
 def _others(one: Planned, other: Planned) -> str:
-    """What two runs of an experiment differ in."""
-    told = {"settings": "experiment", "files": "inputs", "code": "code", "library versions": "versions"}
-    return " and ".join(name for name, key in told.items() if getattr(one, key) != getattr(other, key)) or "attempts"
+    """What two runs of an experiment differ in, settings by their keys."""
+    keys = _other_keys(one.experiment, other.experiment)
+    told = [f"settings ({', '.join(keys)})"] if keys else []
+    kinds = {"files": "inputs", "code": "code", "library versions": "versions"}
+    told += [name for name, key in kinds.items() if getattr(one, key) != getattr(other, key)]
+    return " and ".join(told) or "attempts"
+
+
+def _other_keys(one: Experiment, other: Experiment) -> list[str]:
+    """Keys of settings in which an arm of one differs from the same arm of the other; arms and seeds that differ."""
+    both = [arm for arm in one.settings if arm in other.settings]
+    flat = [(one.settings[arm].flat(), other.settings[arm].flat()) for arm in both]
+    keys = {key for a, b in flat for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
+    told = {
+        "arms": one.settings.keys() != other.settings.keys(),
+        "seeds": one.definition.seeds != other.definition.seeds,
+    }
+    return [*(name for name, differ in told.items() if differ), *sorted(keys)]
 
 
 def read_planned(folder: Path) -> Planned:
-    """What a run's folder says it is. Raises RecordError."""
+    """What a run's folder says it is. Raises SweRmError where it holds no run, RecordError for a damaged plan."""
     file = folder / PLAN_FILE
     try:
         return Planned.model_validate_json(file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise RecordError(str(file), "", f"is no run of an experiment: {str(error).splitlines()[0]}") from None
+    except FileNotFoundError:
+        raise SweRmError(f"{folder}: holds no run; swe-rm experiment run makes one") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecordError(str(file), where, f"is no plan of a run: {first['msg']}") from None
 
 
 def _inputs(digests: Mapping[Path, str]) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """`swe-rm experiment`: controlled experiments on how to train a verifier, on anybody's attempts."""
 
 import signal
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
+from swe_rm.errors import SweRmError
 from swe_rm.verbs.files import check_document, check_writable, write_json
 from swe_rm.verbs.options import JsonFile, Labels
 from swe_rm.verbs.telling import console_for, exit_code, say
@@ -15,6 +17,7 @@ experiment = typer.Typer(
     help="Controlled experiments: one factor of training a verifier varies, and nothing else.", no_args_is_help=True
 )
 
+Profiles = Literal["cpu", "gpu", "30b-a3b"]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="One of `experiment list`, or a file NAME.yaml.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs; cells that are equal are run once.")]
 
@@ -39,6 +42,28 @@ def list_(json: JsonFile = None) -> int:
 
 
 @experiment.command()
+def show(
+    name: Name,
+    profile: Annotated[
+        Profiles | None, typer.Option(help="Show every arm's whole settings in it in place of the definition.")
+    ] = None,
+) -> int:
+    """Print a definition as YAML, to be changed and run as a file, or the whole settings of its arms."""
+    import yaml
+
+    from swe_rm.experiment.definition import experiment as made
+    from swe_rm.experiment.definition import load
+
+    definition = load(name)
+    content = definition.model_dump(mode="json", exclude_unset=True)
+    if profile is not None:
+        settings = made(definition, profile).settings
+        content = {arm: setting.model_dump(mode="json") for arm, setting in settings.items()}
+    sys.stdout.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
+    return 0
+
+
+@experiment.command()
 def run(
     name: Name,
     data: Annotated[
@@ -53,9 +78,7 @@ def run(
     evaluation: Annotated[
         list[Path], typer.Option(metavar="PATH", help="Tasks that must not be trained on; nothing there is measured.")
     ] = [],  # noqa: B006
-    profile: Annotated[
-        Literal["cpu", "gpu", "30b-a3b"], typer.Option(help="Sizes for two cores, one GPU, or a node of them.")
-    ] = "cpu",
+    profile: Annotated[Profiles, typer.Option(help="Sizes for two cores, one GPU, or a node of them.")] = "cpu",
     set_: Annotated[
         list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change one key of all arms, as train.epochs=2.")
     ] = [],  # noqa: B006
@@ -73,6 +96,11 @@ def run(
 
     check_document(json)
     definition = load(name)
+    if profile == "30b-a3b":
+        raise SweRmError(
+            "30b-a3b is settings alone, for a cell is one process: train with those that "
+            f"swe-rm experiment show {name} --profile 30b-a3b prints, as docs/train-30b-a3b.md does"
+        )
     files = Files(data=tuple(data), labels=tuple(labels), tasks=(tasks,) if tasks else (), evaluation=tuple(evaluation))
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the cells are ended too
 
@@ -80,10 +108,14 @@ def run(
         with Progress("reading") as progress:
             yield from progress.over(items)
 
-    found = run_all(
-        definition, profile, files, out, changes=dict(map(parsed, set_)), parallel=parallel, threads=threads,
-        say=say, watch=watched,
-    )  # fmt: skip
+    try:
+        found = run_all(
+            definition, profile, files, out, changes=dict(map(parsed, set_)), parallel=parallel, threads=threads,
+            say=say, watch=watched,
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        say("swe-rm: stopped; the same command goes on with what is not finished")
+        raise
     rows = [{"cell": done.job.name, "out": str(done.job.out), "reason": done.reason or None} for done in found]
     write_json(json, {"cells": rows})
     failed = sum(done.result is None for done in found)
