@@ -18,6 +18,7 @@ from swe_rm.scoring import score
 from swe_rm.trajectory import Labelled, Message, ToolCall, Trajectory
 from swe_rm.verdict import Verdict, Verifier, by_id, following
 from swe_rm.verifiers import load_verifier
+from swe_rm.verifiers.by_log import ByLog
 from swe_rm.verifiers.calibrated import Calibrated
 from swe_rm.verifiers.combined import Mean
 from swe_rm.verifiers.growing import Growing, _trunks
@@ -44,11 +45,18 @@ def cramped(tiny_checkpoint: Path) -> Local:
 
 @pytest.fixture(scope="module")
 def blend(roomy: Local) -> Verifier:
-    """Like the shipped default: members calibrated each, the mean once more."""
+    """Like the shipped default: members calibrated each, the mean once more, and another one for patches alone."""
+    shipped, facts = shipped_facts()
+    model = Calibrated(roomy, facts._calibrator)
+    return ByLog(Calibrated(Mean([model, facts]), facts._calibrator, "blend@1"), shipped._patches)
+
+
+def shipped_facts() -> tuple[ByLog, Calibrated]:
+    """`features`, and what of it judges attempts with a log."""
     shipped = load_verifier("features")
-    assert isinstance(shipped, Calibrated)
-    model = Calibrated(roomy, shipped._calibrator)
-    return Calibrated(Mean([model, shipped]), shipped._calibrator, "blend@1")
+    assert isinstance(shipped, ByLog)
+    assert isinstance(shipped._logs, Calibrated)
+    return shipped, shipped._logs
 
 
 def one_by_one(trajectory: Trajectory, verifier: Verifier, every: int = 1) -> list[float]:
@@ -240,9 +248,9 @@ def test_recorded_verdicts_are_refused_however_they_are_wrapped(tmp_path: Path) 
     file.write_text('{"instance_id": "acme__tool-1", "policy": "careful", "attempt": "1", "score": 0.5}\n')
     recorded = Recorded(file)
     assert by_id([attempt()], recorded([attempt()]))
-    shipped = load_verifier("features")
-    assert isinstance(shipped, Calibrated)
-    for verifier in (recorded, Mean([shipped, recorded]), Calibrated(recorded, shipped._calibrator)):
+    shipped, facts = shipped_facts()
+    mean, calibrated = Mean([shipped, recorded]), Calibrated(recorded, facts._calibrator)
+    for verifier in (recorded, mean, calibrated, ByLog(recorded, shipped), ByLog(shipped, recorded)):
         with pytest.raises(VerifierError, match="of whole attempts"):
             progress.curve(attempt(), verifier)
         with pytest.raises(VerifierError, match="of whole attempts"):
