@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 CARD = ROOT / "docs" / "model-card.md"
 POOL = ROOT / "tests" / "playground_pool"
 ROUNDING = 0.005
-"""Half a unit of the last digit told is a tenth of it; the rest is for processors that round otherwise, where an attempt
-that changes its bin moves the ECE by as much."""
+"""Half a unit of the last digit told is a tenth of it. The rest is for processors that round otherwise: an attempt that
+changes its bin moves the ECE by as much."""
 SHIPPED = tuple(ShippedFile.model_fields)
 
 
