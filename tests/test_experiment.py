@@ -513,11 +513,7 @@ def auc(one: Result) -> float:
 REPORTS = Path(__file__).parents[1] / "experiments" / "reports"
 
 
-OLDER = {"data_scale"}
-"""Of a version whose figures lacked keys; to be run again."""
-
-
-@pytest.mark.parametrize("name", sorted({file.stem for file in REPORTS.glob("*.json")} & set(known()) - OLDER))
+@pytest.mark.parametrize("name", sorted({file.stem for file in REPORTS.glob("*.json")} & set(known())))
 def test_the_reports_that_are_kept_are_what_their_figures_say(name: str, tmp_path: Path) -> None:
     found = Findings.model_validate_json((REPORTS / f"{name}.json").read_bytes())
     assert (REPORTS / f"{name}.md").read_text() == markdown(found)
