@@ -259,6 +259,7 @@ def test_a_folder_with_anything_in_it(tmp_path: Path) -> None:
         "data.parquet": b"PAR1\0\0",
         "notes.txt": b"a note",
         "settings.json": b'{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5, "f": 6, "g": 7}',
+        "lines.json": b'{"a\nb": 1, "' + b"k" * 300 + b'": 2}',
         "tasks.jsonl": lines({"instance_id": "x", "problem_statement": "y", "base_commit": "z", "patch": PATCH}),
         "scores.jsonl": lines({"attempt_id": "x", "instance_id": "y", "policy": "p", "score": 0.5}),
         "blank.jsonl": b"\n\n",
@@ -285,6 +286,7 @@ def test_a_folder_with_anything_in_it(tmp_path: Path) -> None:
         "data.parquet": "the Parquet data are damaged: Parquet file size is 6 bytes, smaller than the minimum file "
         "footer (8 bytes)",
         "settings.json": "no known format (JSON object with the keys a, b, c, d, e, f, ...)",
+        "lines.json": f"no known format (JSON object with the keys a\N{REPLACEMENT CHARACTER}b, {'k' * 40})",
         "blank.jsonl": "the file is empty",
         "broken.json.gz": "no known format (JSON object with the keys messages)",
         "pipe": "is no file that can be read",

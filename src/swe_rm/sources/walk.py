@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from swe_rm import label_table
 from swe_rm.errors import RecordError
 from swe_rm.labels import names_ids, read_labels, recognised
+from swe_rm.printable import printable
 from swe_rm.sources import naming, streams
 from swe_rm.sources.formats import LAST, SPECIFIC
 from swe_rm.sources.label_account import Placed
@@ -39,6 +40,8 @@ _RECORDS = frozenset({".json", ".jsonl", ".ndjson", ".parquet"})
 _NO_ATTEMPTS = frozenset({".cache", ".collect", ".git", ".github", ".ipynb_checkpoints", ".venv"})
 """Hidden folders in which nobody keeps attempts."""
 _KEYS_SHOWN = 6
+_KEY_SHOWN = 40
+"""Characters."""
 
 
 class Source(NamedTuple):
@@ -333,6 +336,6 @@ def _unknown(head: bytes, shape: Outline) -> str:
         return "the file is empty"
     if shape.kind == "other":
         return "no known format (not JSON)" if b"\0" not in head else "no known format (binary)"
-    keys = ", ".join(list(shape.keys)[:_KEYS_SHOWN])
+    keys = ", ".join(printable(key)[:_KEY_SHOWN] for key in list(shape.keys)[:_KEYS_SHOWN])
     more = ", ..." if len(shape.keys) > _KEYS_SHOWN else ""
     return f"no known format (JSON {shape.kind}{f' with the keys {keys}{more}' if keys else ''})"
