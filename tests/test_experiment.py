@@ -5,7 +5,7 @@ import shutil
 from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -17,15 +17,25 @@ from swe_rm.errors import RecordError, SweRmError, VerifierError
 from swe_rm.evaluate import evaluate
 from swe_rm.experiment import cell as cells
 from swe_rm.experiment.cell import Cell, Result
-from swe_rm.experiment.definition import Definition, Experiment, PerValue, arms_per_value, experiment, known, load
+from swe_rm.experiment.definition import (
+    Definition,
+    Experiment,
+    PerValue,
+    Profile,
+    arms_per_value,
+    experiment,
+    known,
+    load,
+)
 from swe_rm.experiment.findings import FIGURES, Findings, findings, of_each_arm
-from swe_rm.experiment.report import draw, markdown
+from swe_rm.experiment.report import _named_curves, draw, markdown
 from swe_rm.experiment.running import _inputs, read_planned, run
 from swe_rm.experiment.setting import Files, Setting, complete
 from swe_rm.experiment.view import shown
 from swe_rm.render import rendered_text
 from swe_rm.sources import open_pile
 from swe_rm.trajectory import Labelled, Message, Outcome, ToolCall
+from swe_rm.verbs.experiment import Profiles
 from swe_rm.verifiers.words import Words
 from tests.conftest import attempt
 
@@ -33,7 +43,7 @@ for package in ("sklearn", "matplotlib"):
     pytest.importorskip(package, reason="the extra eval is not installed")
 
 REQUIRED = {"data_scale", "positive_ratio", "policy_mixture", "source_composition", "context"}
-PROFILES = ("cpu", "gpu", "30b-a3b")
+PROFILES = get_args(Profile)
 SMALL: dict[str, Any] = {
     "name": "small",
     "title": "Small",
@@ -530,6 +540,18 @@ def test_the_reports_that_are_kept_are_what_their_figures_say(name: str, tmp_pat
     assert all(f">{arm.name}<" in drawn for arm in found.arms)
 
 
+def test_of_many_curves_the_control_the_best_and_the_worst_are_named() -> None:
+    found = Findings.model_validate_json((REPORTS / "source_composition.json").read_bytes())
+    ends = {arm.name: arm.rm_at_k[found.k].value or 0 for arm in found.arms}
+    named = _named_curves(found)
+    assert found.control in named
+    others = named - {found.control}
+    assert {ends[name] for name in others} == {max(ends.values()), min(ends.values())}
+    assert len(named) == 3 < len(ends)
+    few = found.model_copy(update={"arms": found.arms[:3]})
+    assert _named_curves(few) == {arm.name for arm in found.arms[:3]}
+
+
 def test_a_claim_agrees_disagrees_or_is_not_told_apart(finished: Path, tmp_path: Path) -> None:
     (only,) = findings(finished, definition()).claims
     low, high = only.difference.interval  # type: ignore[union-attr,misc]
@@ -660,6 +682,7 @@ def test_a_definition_that_is_shown_is_the_same_as_a_file(
 
 
 def test_settings_of_30b_are_shown_and_not_run(pile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert get_args(Profiles) == get_args(Profile)
     assert main(["experiment", "show", "loss", "--profile", "30b-a3b"]) == 0
     shown_ = yaml.safe_load(capsys.readouterr().out)
     settings = experiment(load("loss"), "30b-a3b").settings

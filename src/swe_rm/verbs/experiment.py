@@ -18,6 +18,7 @@ experiment = typer.Typer(
 )
 
 Profiles = Literal["cpu", "gpu", "30b-a3b"]
+"""`definition.Profile` said again, for that module is too heavy for --help; a test holds them together."""
 Name = Annotated[str, typer.Argument(metavar="NAME", help="One of `experiment list`, or a file NAME.yaml.")]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Folder of all runs; cells that are equal are run once.")]
 
